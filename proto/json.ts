@@ -1,0 +1,64 @@
+import { createHash } from "node:crypto";
+import type { Json } from "#proto/object.ts";
+
+// Sixteen digits in a row are the fewest that can leave the safe integers; the common document has none and takes the
+// fast path.
+const mayHoldBigInteger = /\d{16}/;
+const integer = /^-?\d+$/;
+
+type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
+type LosslessJson = {
+  parse(text: string, reviver: Reviver): unknown;
+  rawJSON(text: string): unknown;
+};
+// TypeScript's library does not yet know these ES2026 members, which Node 24 has.
+const lossless = JSON as unknown as LosslessJson;
+
+/** JSON.parse that keeps integers beyond 2^53 exactly, as bigint. Throws SyntaxError. */
+export function parseJson(text: string): Json {
+  if (!mayHoldBigInteger.test(text)) return JSON.parse(text) as Json;
+  return lossless.parse(text, (_key, value, { source }) =>
+    typeof value === "number" && source !== undefined && !Number.isSafeInteger(value) && integer.test(source)
+      ? BigInt(source)
+      : value,
+  ) as Json;
+}
+
+/** JSON.stringify that writes bigint as a plain integer. Keys stay in their order. */
+export const stringifyJson = (value: unknown): string =>
+  JSON.stringify(value, (_key, member: unknown) =>
+    typeof member === "bigint" ? lossless.rawJSON(member.toString()) : member,
+  );
+
+/**
+ * Canonical JSON: keys sorted by UTF-16 code units, no white space, numbers in ECMAScript's shortest form (RFC 8785),
+ * bigint as digits. Equal values give equal text; undefined members are left out. Throws on NaN and infinities.
+ */
+export function canonicalJson(value: unknown): string {
+  if (value === null) return "null";
+  switch (typeof value) {
+    case "boolean":
+    case "string":
+      return JSON.stringify(value);
+    case "bigint":
+      return value.toString();
+    case "number":
+      if (!Number.isFinite(value)) throw new TypeError(`${value} is not a JSON number`);
+      return JSON.stringify(value);
+    case "object":
+      return Array.isArray(value)
+        ? `[${value.map((item: unknown) => canonicalJson(item ?? null)).join(",")}]`
+        : canonicalObject(value as Record<string, unknown>);
+    default:
+      throw new TypeError(`${typeof value} is not a JSON value`);
+  }
+}
+
+function canonicalObject(value: Record<string, unknown>): string {
+  const members = Object.keys(value)
+    .filter((key) => value[key] !== undefined)
+    .sort();
+  return `{${members.map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`).join(",")}}`;
+}
+
+export const sha256Hex = (bytes: string | Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
