@@ -1,0 +1,171 @@
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { get } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readAuditLog, type AuditedRequest } from "#test/harness/audit-log.ts";
+import { createAuthority, type Authority } from "#test/harness/authority.ts";
+import { freePorts } from "#test/harness/free-port.ts";
+import { startProcess, untilReady, type RunningProcess } from "#test/harness/process.ts";
+import { serverPath } from "#test/harness/servers.ts";
+
+/** A real etcd and kube-apiserver on loopback. */
+export type ControlPlane = AsyncDisposable & {
+  readonly server: string;
+  readonly caPem: string;
+  /** Member of system:masters. */
+  readonly adminKubeconfig: string;
+  readonly apiserver: RunningProcess;
+  /** Writes a kubeconfig for a user of that name (and groups), and gives its path. */
+  kubeconfig(user: string, groups?: readonly string[]): Promise<string>;
+  /** What the API server itself recorded: exact, by user and verb. */
+  requests(): Promise<AuditedRequest[]>;
+};
+
+/** Starts a control plane; `controllerManager` also starts kube-controller-manager, which makes Deployments do something. */
+export async function startControlPlane(options: { controllerManager?: boolean } = {}): Promise<ControlPlane> {
+  await using started = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), "plumbline-control-plane-"));
+  started.defer(() => rm(folder, { recursive: true, force: true }));
+  const authority = await createAuthority();
+  const [client, peer, secure, managerPort] = (await freePorts(4)) as [number, number, number, number];
+  const server = `https://127.0.0.1:${secure}`;
+
+  started.use(startEtcd(folder, client, peer));
+  const apiserver = started.use(await startApiserver(folder, authority, client, secure));
+  await untilReady(apiserver, "kube-apiserver", () => isReady(server, authority.certificatePem));
+
+  const kubeconfig = (user: string, groups: readonly string[] = []): Promise<string> =>
+    writeKubeconfig(folder, authority, server, user, groups);
+  const adminKubeconfig = await kubeconfig("admin", ["system:masters"]);
+  if (options.controllerManager === true) {
+    const own = await kubeconfig("system:kube-controller-manager");
+    started.use(startControllerManager(folder, own, managerPort));
+  }
+  const all = started.move();
+  return {
+    server,
+    caPem: authority.certificatePem,
+    adminKubeconfig,
+    apiserver,
+    kubeconfig,
+    requests: () => readAuditLog(join(folder, "audit.log")),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
+function startEtcd(folder: string, client: number, peer: number): RunningProcess {
+  const clientUrl = `http://127.0.0.1:${client}`;
+  const peerUrl = `http://127.0.0.1:${peer}`;
+  return startProcess(serverPath("etcd"), [
+    `--data-dir=${join(folder, "etcd")}`,
+    "--unsafe-no-fsync",
+    `--listen-client-urls=${clientUrl}`,
+    `--advertise-client-urls=${clientUrl}`,
+    `--listen-peer-urls=${peerUrl}`,
+    `--initial-advertise-peer-urls=${peerUrl}`,
+    `--initial-cluster=default=${peerUrl}`,
+    "--log-level=warn",
+  ]);
+}
+
+async function startApiserver(
+  folder: string,
+  authority: Authority,
+  etcdPort: number,
+  port: number,
+): Promise<RunningProcess> {
+  const own = await authority.issue("CN=kube-apiserver", {
+    dns: ["localhost", "kubernetes.default.svc"],
+    ips: ["127.0.0.1", "10.0.0.1"],
+  });
+  const serviceAccounts = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const file = (name: string): string => join(folder, name);
+  await Promise.all([
+    writeFile(file("ca.crt"), authority.certificatePem),
+    writeFile(file("server.crt"), own.certificatePem),
+    writeFile(file("server.key"), own.keyPem),
+    writeFile(file("sa.key"), serviceAccounts.privateKey.export({ type: "sec1", format: "pem" })),
+    writeFile(file("sa.pub"), serviceAccounts.publicKey.export({ type: "spki", format: "pem" })),
+    writeFile(
+      file("audit.yaml"),
+      "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n",
+    ),
+  ]);
+  return startProcess(serverPath("kube-apiserver"), [
+    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+    `--secure-port=${port}`,
+    "--bind-address=127.0.0.1",
+    "--advertise-address=127.0.0.1",
+    "--service-cluster-ip-range=10.0.0.0/16",
+    `--tls-cert-file=${file("server.crt")}`,
+    `--tls-private-key-file=${file("server.key")}`,
+    `--client-ca-file=${file("ca.crt")}`,
+    `--service-account-key-file=${file("sa.pub")}`,
+    `--service-account-signing-key-file=${file("sa.key")}`,
+    "--service-account-issuer=https://kubernetes.default.svc",
+    "--authorization-mode=RBAC",
+    "--endpoint-reconciler-type=none",
+    // Without a controller-manager nobody makes service accounts, and every Pod would be refused.
+    "--disable-admission-plugins=ServiceAccount",
+    `--audit-policy-file=${file("audit.yaml")}`,
+    `--audit-log-path=${file("audit.log")}`,
+    "--audit-log-maxsize=1000",
+    "--allow-privileged=true",
+  ]);
+}
+
+function startControllerManager(folder: string, kubeconfig: string, port: number): RunningProcess {
+  return startProcess(serverPath("kube-controller-manager"), [
+    `--kubeconfig=${kubeconfig}`,
+    "--leader-elect=false",
+    // Without it RBAC refuses its controllers, and Deployments get no ReplicaSets.
+    "--use-service-account-credentials=true",
+    `--service-account-private-key-file=${join(folder, "sa.key")}`,
+    `--root-ca-file=${join(folder, "ca.crt")}`,
+    "--bind-address=127.0.0.1",
+    `--secure-port=${port}`,
+    `--cert-dir=${folder}`,
+  ]);
+}
+
+async function writeKubeconfig(
+  folder: string,
+  authority: Authority,
+  server: string,
+  user: string,
+  groups: readonly string[],
+): Promise<string> {
+  const own = await authority.issue([...groups.map((group) => `O=${group}`), `CN=${user}`].join(","));
+  const base64 = (text: string): string => Buffer.from(text).toString("base64");
+  const path = join(folder, `${user.replaceAll(/[^a-z0-9-]/g, "-")}.kubeconfig`);
+  await writeFile(
+    path,
+    JSON.stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      clusters: [{ name: "c", cluster: { server, "certificate-authority-data": base64(authority.certificatePem) } }],
+      users: [
+        {
+          name: "u",
+          user: {
+            "client-certificate-data": base64(own.certificatePem),
+            "client-key-data": base64(own.keyPem),
+          },
+        },
+      ],
+      contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+      "current-context": "x",
+    }),
+  );
+  return path;
+}
+
+function isReady(server: string, ca: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    get(`${server}/readyz`, { ca, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    }).once("error", reject);
+  });
+}
