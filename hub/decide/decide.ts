@@ -1,0 +1,186 @@
+import type { EntryKey } from "#proto/desired-state.ts";
+import type { ClusterId, EnvironmentName, Revision } from "#proto/ids.ts";
+import {
+  keyOf,
+  type DecidedEntry,
+  type DecidedRun,
+  type Decision,
+  type DeclaredEnvironment,
+  type DeclaredRemoval,
+  type Inputs,
+  type Target,
+  type Waiting,
+} from "./inputs.ts";
+import { membersOf, prove, recordOf, signedRun, soakAfter } from "./prove.ts";
+import type { RolloutRecord } from "./record.ts";
+import { freezes, wantedRevision, type Wanted } from "./wanted.ts";
+
+/**
+ * What every cluster shall run, hold or remove. Objects are taken away for a Removal alone: whatever else is missing
+ * (a label, a file, a rendering, a receipt) leaves a cluster as it is, and `waiting` says why.
+ */
+export function decide(inputs: Inputs): Decision {
+  const keys = declaredKeys(inputs);
+  const proved = new Map(keys.map((key) => [keyOf(key), prove(key, inputs)]));
+  const draft: Draft = { inputs, render: [], waiting: [], desired: new Map() };
+  for (const cluster of publishable(draft)) draft.desired.set(cluster, new Map());
+  for (const key of keys) decideMembers(draft, key, proved);
+  holdTheRest(draft);
+  removeWhatWasAsked(draft);
+  return {
+    render: draft.render,
+    desired: new Map([...draft.desired].map(([cluster, entries]) => [cluster, inOrder(entries)])),
+    records: [...proved.values()].filter((record) => !sameRecord(record, recordOf(record, inputs))),
+    waiting: draft.waiting,
+  };
+}
+
+type Draft = {
+  readonly inputs: Inputs;
+  readonly render: Target[];
+  readonly waiting: Waiting[];
+  readonly desired: Map<ClusterId, Map<string, DecidedEntry>>;
+};
+
+function declaredKeys(inputs: Inputs): EntryKey[] {
+  const keys = [...inputs.applications].flatMap(([application, { environments }]) =>
+    environments.filter((name) => inputs.environments.has(name)).map((environment) => ({ application, environment })),
+  );
+  return keys.sort((a, b) => compare(keyOf(a), keyOf(b)));
+}
+
+/** Declared, enrolled, not revoked, and its last document known. Any other cluster keeps the document it has. */
+function publishable({ inputs }: Draft): ClusterId[] {
+  const names = [...inputs.clusters.keys()].sort();
+  return names.filter((cluster) => inputs.clusterRecords.get(cluster)?.revoked === null && inputs.signed.has(cluster));
+}
+
+function decideMembers(draft: Draft, key: EntryKey, proved: ReadonlyMap<string, RolloutRecord>): void {
+  const { inputs } = draft;
+  const environment = inputs.environments.get(key.environment)!;
+  const provedAt = (name: EnvironmentName): RolloutRecord =>
+    proved.get(keyOf({ ...key, environment: name })) ?? recordOf({ ...key, environment: name }, inputs);
+  const wanted = wantedRevision(key, environment, inputs, provedAt);
+  if (wanted.kind === "stay") draft.waiting.push({ ...key, because: wanted.because });
+  for (const cluster of membersOf(environment, inputs)) {
+    const entries = draft.desired.get(cluster);
+    if (entries) addEntry(entries, decideMember(draft, key, cluster, wanted));
+    else
+      draft.waiting.push({
+        ...key,
+        cluster,
+        because: `what ${cluster} runs is not known yet: nothing is published to it`,
+      });
+  }
+}
+
+function decideMember(draft: Draft, key: EntryKey, cluster: ClusterId, wanted: Wanted): DecidedEntry | undefined {
+  const { inputs } = draft;
+  const signed = signedRun(key, cluster, inputs);
+  if (wanted.kind === "stay") {
+    if (signed) return keep(draft, signed, cluster);
+    // A held entry means that something may run here which no signed run names any more: it stays held.
+    const started = inputs.signed.get(cluster)!.some((entry) => keyOf(entry) === keyOf(key) && entry.kind === "hold");
+    if (started || wanted.joiners === undefined) return { ...key, kind: "hold", because: wanted.because };
+    return run(draft, key, cluster, wanted.joiners, "");
+  }
+  const freeze = inputs.freezes.find(
+    (freeze) => freeze.clusters.includes(cluster) && freezes(freeze, key, inputs.nowMs),
+  );
+  if (!freeze) return run(draft, key, cluster, wanted.revision, wanted.allowPrune);
+  const because = `${cluster} is frozen by ${freeze.name}: ${freeze.reason}`;
+  draft.waiting.push({ ...key, cluster, because });
+  return signed ? keep(draft, signed, cluster) : { ...key, kind: "hold", because };
+}
+
+function run(
+  draft: Draft,
+  key: EntryKey,
+  cluster: ClusterId,
+  revision: Revision,
+  allowPrune: string,
+): DecidedEntry | undefined {
+  const target: Target = { ...key, revision, cluster };
+  const outcome = draft.inputs.rendered(target);
+  if (outcome === undefined) {
+    draft.render.push(target);
+    return draft.inputs.signed.get(cluster)!.find((entry) => keyOf(entry) === keyOf(key) && entry.kind !== "remove");
+  }
+  if (!outcome.ok) {
+    draft.waiting.push({ ...key, cluster, because: `${revision.slice(0, 7)} does not render: ${outcome.because}` });
+    return { ...key, kind: "hold", because: outcome.because };
+  }
+  const delivery = { ...policy(draft, key, cluster), allowPrune };
+  return { ...key, kind: "run", revision, digest: outcome.digest, delivery };
+}
+
+/** The signed bundle, with what must reach a cluster even while its wave is closed: exceptions and freezes of healing. */
+function keep(draft: Draft, signed: DecidedRun, cluster: ClusterId): DecidedRun {
+  const { exceptions, healingFrozen } = policy(draft, signed, cluster);
+  return { ...signed, delivery: { ...signed.delivery, exceptions, healingFrozen } };
+}
+
+function policy({ inputs }: Draft, key: EntryKey, cluster: ClusterId): DecidedRun["delivery"] {
+  const stopped = inputs.freezes.find(
+    (freeze) =>
+      !freeze.healing &&
+      freezes(freeze, key, inputs.nowMs) &&
+      (freeze.clusters.length === 0 || freeze.clusters.includes(cluster)),
+  );
+  const soak = soakAfter(key, inputs);
+  return {
+    ...inputs.delivery(key, cluster),
+    soakMarksMs: soak > 0 ? [soak] : [],
+    healingFrozen: stopped ? { untilMs: stopped.untilMs } : null,
+  };
+}
+
+/** What a cluster was given and nothing declares for it any more is held: a typo in a label takes nothing away. */
+function holdTheRest(draft: Draft): void {
+  for (const [cluster, entries] of draft.desired) {
+    for (const signed of draft.inputs.signed.get(cluster)!) {
+      const { application, environment } = signed;
+      if (signed.kind === "remove" || entries.has(keyOf(signed)) || isMember(draft.inputs, signed, cluster)) continue;
+      const because = `${cluster} is no longer selected for ${application} in ${environment}: it keeps what it runs until a Removal`;
+      addEntry(entries, { application, environment, kind: "hold", because });
+      draft.waiting.push({ application, environment, cluster, because });
+    }
+  }
+}
+
+function isMember(inputs: Inputs, key: EntryKey, cluster: ClusterId): boolean {
+  const environment: DeclaredEnvironment | undefined = inputs.environments.get(key.environment);
+  const declared = inputs.applications.get(key.application)?.environments.includes(key.environment) ?? false;
+  return environment !== undefined && declared && membersOf(environment, inputs).includes(cluster);
+}
+
+/** The one place that makes a remove entry. Only for what a cluster was given, or would be given now. */
+function removeWhatWasAsked(draft: Draft): void {
+  for (const [cluster, entries] of draft.desired) {
+    const signed = draft.inputs.signed.get(cluster)!;
+    for (const entry of [...signed, ...entries.values()]) {
+      const removal = draft.inputs.removals.find((removal) => covers(removal, entry, cluster));
+      if (!removal) continue;
+      const { application, environment } = entry;
+      const before = signed.find((entry) => keyOf(entry) === keyOf({ application, environment }));
+      const commit = before?.kind === "remove" ? before.commit : draft.inputs.fleetCommit;
+      entries.set(keyOf(entry), { application, environment, kind: "remove", mode: removal.mode, commit });
+    }
+  }
+}
+
+const covers = ({ application, scope }: DeclaredRemoval, key: EntryKey, cluster: ClusterId): boolean =>
+  application === key.application &&
+  ("cluster" in scope ? scope.cluster === cluster : scope.environment === key.environment);
+
+function addEntry(entries: Map<string, DecidedEntry>, entry: DecidedEntry | undefined): void {
+  if (entry) entries.set(keyOf(entry), entry);
+}
+
+const inOrder = (entries: ReadonlyMap<string, DecidedEntry>): DecidedEntry[] =>
+  [...entries].sort(([a], [b]) => compare(a, b)).map(([, entry]) => entry);
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+const sameRecord = (a: RolloutRecord, b: RolloutRecord): boolean =>
+  a.qualified.join() === b.qualified.join() && a.completed.join() === b.completed.join();

@@ -1,0 +1,102 @@
+import type { Delivery, Entry, EntryKey } from "#proto/desired-state.ts";
+import type { ApplicationName, BundleDigest, ClusterId, EnvironmentName, Revision } from "#proto/ids.ts";
+import type { ClusterRecord, RolloutRecord } from "./record.ts";
+
+/** Everything a decision depends on, as plain values: equal inputs give an equal decision. */
+export type Inputs = {
+  /** Ends freezes and exceptions; nothing else depends on it. */
+  readonly nowMs: number;
+  readonly fleetCommit: Revision;
+  readonly clusters: ReadonlyMap<ClusterId, DeclaredCluster>;
+  readonly environments: ReadonlyMap<EnvironmentName, DeclaredEnvironment>;
+  readonly applications: ReadonlyMap<ApplicationName, DeclaredApplication>;
+  readonly promotions: readonly (EntryKey & { readonly revision: Revision; readonly allowPrune?: string })[];
+  readonly removals: readonly DeclaredRemoval[];
+  readonly freezes: readonly DeclaredFreeze[];
+  readonly records: readonly RolloutRecord[];
+  readonly clusterRecords: ReadonlyMap<ClusterId, ClusterRecord>;
+  /** Last signed entries of each cluster. A cluster that is missing here has an unknown state: nothing is published to it. */
+  readonly signed: ReadonlyMap<ClusterId, readonly SignedEntry[]>;
+  readonly receipts: readonly SeenReceipt[];
+  /** Clusters whose agents are connected, or were within the time an environment allows. */
+  readonly heard: ReadonlySet<ClusterId>;
+  /** Head of the branch that an environment follows, in an Application's repository. Undefined while unknown. */
+  readonly head: (application: ApplicationName, branch: string) => Revision | undefined;
+  /** Undefined until the target was rendered. */
+  readonly rendered: (target: Target) => Outcome | undefined;
+  /** Policy of an entry, without freezes of healing and soak marks, which are decided here. */
+  readonly delivery: (key: EntryKey, cluster: ClusterId) => Delivery;
+};
+
+export type DeclaredCluster = { readonly labels: Readonly<Record<string, string>> };
+export type Selector = { readonly matchLabels: Readonly<Record<string, string>> };
+
+export type DeclaredEnvironment = {
+  readonly clusters: Selector;
+  readonly revisions:
+    | { readonly follow: string }
+    | { readonly promotedFrom: readonly EnvironmentName[]; readonly auto: boolean };
+  /** How long the environments before this one must have been healthy. */
+  readonly soakMs: number;
+  /** Gates that are declared and that nobody can open yet; each keeps the environment where it is. */
+  readonly closedGates: readonly string[];
+};
+
+export type DeclaredApplication = { readonly environments: readonly EnvironmentName[] };
+
+export type DeclaredRemoval = {
+  readonly application: ApplicationName;
+  readonly scope: { readonly environment: EnvironmentName } | { readonly cluster: ClusterId };
+  readonly mode: "delete" | "orphan";
+};
+
+/** An empty list matches everything. */
+export type DeclaredFreeze = {
+  readonly name: string;
+  readonly environments: readonly EnvironmentName[];
+  readonly applications: readonly ApplicationName[];
+  readonly clusters: readonly ClusterId[];
+  readonly untilMs: number | null;
+  readonly reason: string;
+  readonly healing: boolean;
+};
+
+/** What of a signed entry matters to a decision. Content address and sealed key follow from the digest. */
+export type DecidedRun = EntryKey & {
+  readonly kind: "run";
+  readonly revision: Revision;
+  readonly digest: BundleDigest;
+  readonly delivery: Delivery;
+};
+export type DecidedEntry = DecidedRun | Exclude<Entry, { kind: "run" }>;
+export type SignedEntry = DecidedEntry;
+
+export type SeenReceipt = EntryKey & {
+  readonly cluster: ClusterId;
+  readonly digest: BundleDigest;
+  readonly healthy: boolean;
+  readonly healthyForMs: number;
+};
+
+export type Target = EntryKey & { readonly revision: Revision; readonly cluster: ClusterId };
+export type Outcome =
+  | { readonly ok: true; readonly digest: BundleDigest }
+  | { readonly ok: false; readonly because: string };
+
+/** Why something is not where people asked it to be, in words for them. */
+export type Waiting = EntryKey & { readonly cluster?: ClusterId; readonly because: string };
+
+export type Decision = {
+  /** Missing renderings; decide again with them. Until then these targets keep what they have. */
+  readonly render: readonly Target[];
+  /** Whole entries of each cluster that may be published to. Clusters that are missing keep their document. */
+  readonly desired: ReadonlyMap<ClusterId, readonly DecidedEntry[]>;
+  /** Records that changed, whole. */
+  readonly records: readonly RolloutRecord[];
+  readonly waiting: readonly Waiting[];
+};
+
+export const keyOf = (key: EntryKey): string => `${key.environment}/${key.application}`;
+
+export const selects = (selector: Selector, labels: Readonly<Record<string, string>>): boolean =>
+  Object.entries(selector.matchLabels).every(([name, value]) => Object.hasOwn(labels, name) && labels[name] === value);

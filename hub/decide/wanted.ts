@@ -1,0 +1,91 @@
+import type { EntryKey } from "#proto/desired-state.ts";
+import type { EnvironmentName, Revision } from "#proto/ids.ts";
+import { keyOf, type DeclaredEnvironment, type DeclaredFreeze, type Inputs } from "./inputs.ts";
+import { recordOf } from "./prove.ts";
+import type { RolloutRecord } from "./record.ts";
+
+/**
+ * `go`: clusters may take this revision. `stay`: they keep what their signed state says; a cluster that has nothing yet
+ * gets `joiners`, the revision that the environment completed last.
+ */
+export type Wanted =
+  | { readonly kind: "go"; readonly revision: Revision; readonly allowPrune: string }
+  | { readonly kind: "stay"; readonly because: string; readonly joiners: Revision | undefined };
+
+type Proved = (environment: EnvironmentName) => RolloutRecord;
+
+/** Which revision an environment's clusters may run now, and if not the asked one, why. */
+export function wantedRevision(
+  key: EntryKey,
+  environment: DeclaredEnvironment,
+  inputs: Inputs,
+  proved: Proved,
+): Wanted {
+  const asked = askedRevision(key, environment, inputs, proved);
+  const completed = recordOf(key, inputs).completed;
+  const stay = (because: string): Wanted => ({ kind: "stay", because, joiners: completed.at(-1) });
+  if (typeof asked === "string") return stay(asked);
+  const freeze = freezeOf(key, inputs);
+  if (freeze) return stay(`frozen by ${freeze.name}: ${freeze.reason}`);
+  // A way back is never gated: what this environment has completed may return at once.
+  const closed = completed.includes(asked.revision) ? undefined : closedGate(key, environment, asked.revision, proved);
+  return closed === undefined ? { kind: "go", ...asked } : stay(closed);
+}
+
+/** The first freeze that holds a whole (environment, application). */
+export const freezeOf = (key: EntryKey, inputs: Inputs): DeclaredFreeze | undefined =>
+  inputs.freezes.find((freeze) => freeze.clusters.length === 0 && freezes(freeze, key, inputs.nowMs));
+
+export const freezes = (freeze: DeclaredFreeze, key: EntryKey, nowMs: number): boolean =>
+  (freeze.untilMs === null || nowMs < freeze.untilMs) &&
+  (freeze.environments.length === 0 || freeze.environments.includes(key.environment)) &&
+  (freeze.applications.length === 0 || freeze.applications.includes(key.application));
+
+type Asked = { readonly revision: Revision; readonly allowPrune: string };
+
+/** A sentence when nothing is asked for. */
+function askedRevision(
+  key: EntryKey,
+  environment: DeclaredEnvironment,
+  inputs: Inputs,
+  proved: Proved,
+): Asked | string {
+  const { revisions } = environment;
+  if ("follow" in revisions) {
+    const revision = inputs.head(key.application, revisions.follow);
+    return revision === undefined
+      ? `branch ${revisions.follow} of ${key.application} is not known`
+      : { revision, allowPrune: allowedPrune(key, revision, inputs) };
+  }
+  const promotions = inputs.promotions.filter((promotion) => keyOf(promotion) === keyOf(key));
+  if (promotions.length > 1) return `${promotions.length} Promotions name ${keyOf(key)}: keep one`;
+  const [promotion] = promotions;
+  if (promotion) return { revision: promotion.revision, allowPrune: promotion.allowPrune ?? "" };
+  const automatic = revisions.auto ? newestQualified(revisions.promotedFrom, proved) : undefined;
+  return automatic === undefined
+    ? `nothing is promoted to ${key.environment} yet`
+    : { revision: automatic, allowPrune: "" };
+}
+
+const allowedPrune = (key: EntryKey, revision: Revision, inputs: Inputs): string =>
+  inputs.promotions.find((promotion) => keyOf(promotion) === keyOf(key) && promotion.revision === revision)
+    ?.allowPrune ?? "";
+
+function newestQualified(from: readonly EnvironmentName[], proved: Proved): Revision | undefined {
+  const [first, ...others] = from.map((environment) => proved(environment).qualified);
+  return first?.findLast((revision) => others.every((qualified) => qualified.includes(revision)));
+}
+
+function closedGate(
+  key: EntryKey,
+  environment: DeclaredEnvironment,
+  revision: Revision,
+  proved: Proved,
+): string | undefined {
+  const short = revision.slice(0, 7);
+  if (environment.closedGates.length > 0) return `${short} waits: ${environment.closedGates.join("; ")}`;
+  if ("follow" in environment.revisions) return undefined;
+  const missing = environment.revisions.promotedFrom.filter((from) => !proved(from).qualified.includes(revision));
+  if (missing.length === 0) return undefined;
+  return `${short} waits for healthy receipts of ${key.application} from every heard cluster of ${missing.join(" and ")}`;
+}
