@@ -1,0 +1,70 @@
+import type { WatchEvent } from "#agent/cluster/cluster.ts";
+import { ApiError, WatchExpired, WatchSilent } from "#agent/cluster/errors.ts";
+import { parseJson } from "#proto/json.ts";
+import type { KubeObject } from "#proto/object.ts";
+
+/** Bookmarks come every 60 s; two missed and half a one spare mean that nobody is there. */
+export const silenceLimitMs = 150_000;
+
+const newline = 0x0a;
+
+/** Lines of a watch as events. Throws WatchExpired for 410, whether by status or by an ERROR event. */
+export async function* readWatch(body: AsyncIterable<Uint8Array>): AsyncIterable<WatchEvent> {
+  for await (const line of linesOf(body)) yield eventOf(line);
+}
+
+/**
+ * Opens a body with a signal that fires, with WatchSilent, when no byte came for `limitMs`. Only ending the connection
+ * ends the wait for its next byte, so the watchdog aborts the request itself.
+ */
+export async function* guardSilence(
+  open: (signal: AbortSignal) => Promise<AsyncIterable<Uint8Array>>,
+  limitMs: number,
+  signal: AbortSignal | undefined,
+): AsyncIterable<Uint8Array> {
+  const silent = new AbortController();
+  const timer = setTimeout(
+    () => silent.abort(new WatchSilent(`the watch gave no byte for ${limitMs / 1000} s`)),
+    limitMs,
+  );
+  try {
+    const either = signal === undefined ? silent.signal : AbortSignal.any([signal, silent.signal]);
+    for await (const chunk of await open(either)) {
+      timer.refresh();
+      yield chunk;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function eventOf(line: string): WatchEvent {
+  const { type, object } = parseJson(line) as unknown as { type: string; object: KubeObject };
+  switch (type) {
+    case "ADDED":
+    case "MODIFIED":
+    case "DELETED":
+      return { type, object };
+    case "BOOKMARK":
+      return { type, resourceVersion: object.metadata.resourceVersion ?? "" };
+    default:
+      throw errorOf(object as { code?: number });
+  }
+}
+
+function errorOf(status: { code?: number; message?: string }): Error {
+  if (status.code === 410) return new WatchExpired(status.message ?? "the watched version is too old");
+  return new ApiError(status.code ?? 500, { message: status.message ?? "the watch ended with an error" });
+}
+
+/** Cut on raw bytes, so that a character split over two chunks stays whole. */
+async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncIterable<string> {
+  let rest = Buffer.alloc(0);
+  for await (const chunk of body) {
+    rest = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
+    for (let end = rest.indexOf(newline); end >= 0; end = rest.indexOf(newline)) {
+      if (end > 0) yield rest.toString("utf8", 0, end);
+      rest = rest.subarray(end + 1);
+    }
+  }
+}
