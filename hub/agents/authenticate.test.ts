@@ -99,3 +99,19 @@ test("lets in the exact name with the exact key, over real TLS, and says why to 
   }
   expect(new X509Certificate(own.pem).subjectAltName).toBe("URI:spiffe://plumbline/cluster/eu-1");
 });
+
+// Over TLS such a certificate is dropped before a call is seen; the rule must hold where it is not.
+test("refuses a foreign authority's certificate, and one outside its dates, by itself", async () => {
+  const [ours, theirs] = await Promise.all([makeAuthority(), makeAuthority()]);
+  const own = await ours.issue(uri("eu-1"));
+  const judge = (pem: string, nowMs = Date.now()) => {
+    const record = () => ({ spki: spkiOf(pem), revoked: null });
+    const caller = authenticate(new X509Certificate(pem).raw, { caPem: ours.pem, nowMs, record });
+    return caller.ok ? caller.cluster : caller.because;
+  };
+  expect(judge(own.pem)).toBe("eu-1");
+  expect(judge((await theirs.issue(uri("eu-1"))).pem)).toBe("certificate is not of this hub's CA");
+  expect(judge(ours.pem)).toBe("certificate is not of this hub's CA");
+  expect(judge(own.pem, Date.now() + 120_000)).toMatch(/^certificate ended .*: renew it$/);
+  expect(judge(own.pem, Date.now() - 240_000)).toMatch(/^certificate is not valid before /);
+});
