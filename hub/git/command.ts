@@ -1,0 +1,89 @@
+import { spawn } from "node:child_process";
+import { redact } from "#hub/git/address.ts";
+
+/** More than any list of a repository within our limits; a larger answer is an error, not a full memory. */
+const maxOutputBytes = 64 * 1024 * 1024;
+/** Below 1 KB/s for 20 s the server is not sending, it is holding us. */
+const lowSpeed = { GIT_HTTP_LOW_SPEED_LIMIT: "1000", GIT_HTTP_LOW_SPEED_TIME: "20" };
+
+export type GitOptions = {
+  readonly input?: string | Uint8Array;
+  readonly signal?: AbortSignal | undefined;
+  /** Settings for this one command, kept out of argv, where any process could read them. */
+  readonly config?: Readonly<Record<string, string>>;
+};
+
+/** A git command that failed. The message is git's own last words, without credentials. */
+export class GitFailed extends Error {
+  override readonly name = "GitFailed";
+}
+
+/** Runs git in a bare repository with a fixed environment: no user's settings, no prompt, no protocol but ours. */
+export async function git(directory: string, arguments_: readonly string[], options: GitOptions = {}): Promise<Buffer> {
+  options.signal?.throwIfAborted();
+  const child = spawn("git", [`--git-dir=${directory}`, ...arguments_], {
+    env: environment(options.config ?? {}),
+    // A group of its own, so that git's helpers end with it.
+    detached: true,
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const endGroup = (): void => {
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    process.kill(-child.pid, "SIGKILL");
+  };
+  options.signal?.addEventListener("abort", endGroup, { once: true });
+  const output: Buffer[] = [];
+  let bytes = 0;
+  let complaint = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > maxOutputBytes) endGroup();
+    else output.push(chunk);
+  });
+  child.stderr.on("data", (chunk: Buffer) => (complaint = (complaint + chunk.toString("utf8")).slice(-4_000)));
+  // A git that ended before it read everything says so by its exit code.
+  child.stdin.on("error", () => undefined);
+  child.stdin.end(options.input ?? "");
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", resolve);
+    });
+    options.signal?.throwIfAborted();
+    if (bytes > maxOutputBytes) throw new GitFailed(`git ${arguments_[0]}: answer is larger than 64 MiB`);
+    if (code !== 0) throw new GitFailed(`git ${arguments_[0]}: ${lastWords(complaint)}`);
+    return Buffer.concat(output);
+  } finally {
+    options.signal?.removeEventListener("abort", endGroup);
+  }
+}
+
+function environment(config: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const settings = Object.entries({
+    "http.followRedirects": "false",
+    "fetch.fsckObjects": "true",
+    "protocol.version": "2",
+    "gc.auto": "0",
+    ...config,
+  });
+  return {
+    PATH: process.env["PATH"],
+    LC_ALL: "C",
+    HOME: "/nonexistent",
+    GIT_CONFIG_NOSYSTEM: "1",
+    GIT_CONFIG_GLOBAL: "/dev/null",
+    GIT_TERMINAL_PROMPT: "0",
+    GIT_ALLOW_PROTOCOL: "http:https:ssh",
+    GIT_NO_REPLACE_OBJECTS: "1",
+    ...lowSpeed,
+    GIT_CONFIG_COUNT: String(settings.length),
+    ...Object.fromEntries(
+      settings.flatMap(([key, value], n) => [
+        [`GIT_CONFIG_KEY_${n}`, key],
+        [`GIT_CONFIG_VALUE_${n}`, value],
+      ]),
+    ),
+  };
+}
+
+const lastWords = (complaint: string): string => redact(complaint.trim().split("\n").slice(-3).join("; ")) || "failed";

@@ -1,0 +1,110 @@
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { checkAddress } from "#hub/git/address.ts";
+import { git, GitFailed, type GitOptions } from "#hub/git/command.ts";
+import { revision, type Revision } from "#proto/ids.ts";
+
+/** What a fetch found of one branch. */
+export type RefMove =
+  | { readonly kind: "new"; readonly branch: string; readonly to: Revision }
+  | { readonly kind: "forward"; readonly branch: string; readonly from: Revision; readonly to: Revision }
+  /** The remote shows an ancestor of what it showed before: Git itself is behind. Publish nothing from it. */
+  | { readonly kind: "behind"; readonly branch: string; readonly from: Revision; readonly to: Revision }
+  /** Neither ancestor nor descendant: history was rewritten, and a person must accept it. */
+  | { readonly kind: "rewritten"; readonly branch: string; readonly from: Revision; readonly to: Revision }
+  | { readonly kind: "deleted"; readonly branch: string; readonly from: Revision };
+
+export type TreeFile = {
+  readonly path: string;
+  /** "100644", "100755"; "120000" is a symbolic link, "160000" a submodule. */
+  readonly mode: string;
+  readonly object: string;
+  readonly bytes: number;
+};
+
+export type MirrorSettings = {
+  readonly url: string;
+  readonly directory: string;
+  readonly allowedHosts: ReadonlySet<string>;
+  /** Value of an Authorization header; asked at each fetch, so a rotated credential needs no restart. */
+  readonly authorization?: () => Promise<string>;
+};
+
+/** A bare mirror of one repository: never a working tree, so no path of it can lead anywhere. */
+export type Mirror = {
+  /** Brings every branch here, and says what moved since the last fetch. */
+  fetch(signal?: AbortSignal): Promise<RefMove[]>;
+  head(branch: string): Promise<Revision | undefined>;
+  /** Files under a folder at a commit, sorted by path; "" is the whole tree. */
+  files(commit: Revision, folder: string): Promise<TreeFile[]>;
+  read(file: TreeFile): Promise<Buffer>;
+};
+
+export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
+  checkAddress(settings.url, settings.allowedHosts);
+  const { directory } = settings;
+  const run = (arguments_: string[], options?: GitOptions): Promise<Buffer> => git(directory, arguments_, options);
+  const text = async (arguments_: string[]): Promise<string> => (await run(arguments_)).toString("utf8").trim();
+  if (!(await exists(join(directory, "HEAD")))) await run(["init", "--quiet", "--bare", directory]);
+
+  const branches = async (): Promise<Map<string, Revision>> => {
+    const lines = await text(["for-each-ref", "--format=%(objectname) %(refname:lstrip=3)", "refs/remotes/origin"]);
+    const pairs = lines.split("\n").filter((line) => line !== "");
+    return new Map(
+      pairs.map((line) => [line.slice(line.indexOf(" ") + 1), revision(line.slice(0, line.indexOf(" ")))]),
+    );
+  };
+  const isAncestor = async (older: Revision, newer: Revision): Promise<boolean> =>
+    (await text(["rev-list", "--count", "--max-count=1", older, `^${newer}`])) === "0";
+
+  const moveOf = async (branch: string, from?: Revision, to?: Revision): Promise<RefMove | undefined> => {
+    if (from === to) return undefined;
+    if (from === undefined) return to === undefined ? undefined : { kind: "new", branch, to };
+    if (to === undefined) return { kind: "deleted", branch, from };
+    if (await isAncestor(from, to)) return { kind: "forward", branch, from, to };
+    return { kind: (await isAncestor(to, from)) ? "behind" : "rewritten", branch, from, to };
+  };
+
+  return {
+    async fetch(signal) {
+      const before = await branches();
+      const authorization = await settings.authorization?.();
+      const config = authorization === undefined ? {} : { "http.extraHeader": `Authorization: ${authorization}` };
+      const refs = "+refs/heads/*:refs/remotes/origin/*";
+      // What is about to be overwritten stays reachable, or "behind" and "rewritten" could not be told apart later.
+      const kept = [...before.values()].map((commit) => `update refs/plumbline/seen/${commit} ${commit}\n`);
+      await run(["update-ref", "--stdin"], { input: kept.join("") });
+      await run(["fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--", settings.url, refs], {
+        signal,
+        config,
+      });
+      const after = await branches();
+      const names = [...new Set([...before.keys(), ...after.keys()])].sort();
+      const moves = await Promise.all(names.map((name) => moveOf(name, before.get(name), after.get(name))));
+      return moves.filter((move) => move !== undefined);
+    },
+    head: async (branch) => (await branches()).get(branch),
+    async files(commit, folder) {
+      const within = folder === "" ? [] : ["--", `${folder.replace(/\/+$/, "")}/`];
+      return (await run(["ls-tree", "-r", "-z", "-l", "--full-tree", commit, ...within]))
+        .toString("utf8")
+        .split("\0")
+        .filter((line) => line !== "")
+        .map(fileOf);
+    },
+    read: (file) => run(["cat-file", "blob", file.object]),
+  };
+}
+
+function fileOf(line: string): TreeFile {
+  const found = /^(\d{6}) \w+ ([0-9a-f]+) +(\d+|-)\t(.*)$/s.exec(line);
+  if (found === null) throw new GitFailed(`git ls-tree: cannot read ${JSON.stringify(line.slice(0, 80))}`);
+  const [, mode, object, bytes, path] = found as unknown as [string, string, string, string, string];
+  return { path, mode, object, bytes: bytes === "-" ? 0 : Number(bytes) };
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

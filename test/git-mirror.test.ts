@@ -1,0 +1,117 @@
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { AddressRefused, checkAddress, redact } from "#hub/git/address.ts";
+import { GitFailed } from "#hub/git/command.ts";
+import { openMirror } from "#hub/git/mirror.ts";
+import { revision } from "#proto/ids.ts";
+import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
+
+const allowedHosts = new Set(["127.0.0.1"]);
+
+async function mirrorOf(server: GitServer, folder: string, authorization?: string) {
+  const url = await server.createRepository("fleet");
+  const credentials = authorization === undefined ? {} : { authorization: () => Promise.resolve(authorization) };
+  return openMirror({ url, directory: join(folder, "fleet.git"), allowedHosts, ...credentials });
+}
+
+test("follows a branch forward, and reads its files at a commit without a working tree", async () => {
+  await using server = await startGitServer();
+  await using folder = await mkdtempDisposable(join(tmpdir(), "plumbline-mirror-"));
+  const mirror = await mirrorOf(server, folder.path);
+  const first = await server.commit("fleet", "main", { "fleet/a.yaml": "a: 1\n", "other/x": "x" }, "first");
+  expect(await mirror.fetch()).toEqual([{ kind: "new", branch: "main", to: first }]);
+  expect(await mirror.fetch()).toEqual([]);
+  const second = await server.commit(
+    "fleet",
+    "main",
+    { "fleet/a.yaml": "a: 2\n", "fleet/ü b.yaml": "b: 1\n" },
+    "second",
+  );
+  expect(await mirror.fetch()).toEqual([{ kind: "forward", branch: "main", from: first, to: second }]);
+  expect(await mirror.head("main")).toBe(second);
+
+  const files = await mirror.files(revision(second), "fleet");
+  expect(files.map(({ path, mode, bytes }) => `${mode} ${bytes} ${path}`)).toEqual([
+    "100644 5 fleet/a.yaml",
+    "100644 5 fleet/ü b.yaml",
+  ]);
+  expect((await mirror.read(files[0]!)).toString()).toBe("a: 2\n");
+  const [old] = await mirror.files(revision(first), "fleet");
+  expect((await mirror.read(old!)).toString()).toBe("a: 1\n");
+});
+
+test("tells a branch that went back from one that was rewritten, and one that is gone", async () => {
+  await using server = await startGitServer();
+  await using folder = await mkdtempDisposable(join(tmpdir(), "plumbline-mirror-"));
+  const mirror = await mirrorOf(server, folder.path);
+  const first = await server.commit("fleet", "main", { a: "1" }, "first");
+  const second = await server.commit("fleet", "main", { a: "2" }, "second");
+  await mirror.fetch();
+  await server.git("fleet", ["update-ref", "refs/heads/main", first]);
+  expect(await mirror.fetch()).toEqual([{ kind: "behind", branch: "main", from: second, to: first }]);
+  const other = await server.commit("fleet", "main", { a: "3" }, "other");
+  await mirror.fetch();
+  await server.git("fleet", ["update-ref", "refs/heads/main", second]);
+  expect(await mirror.fetch()).toEqual([{ kind: "rewritten", branch: "main", from: other, to: second }]);
+  await server.git("fleet", ["update-ref", "-d", "refs/heads/main"]);
+  expect(await mirror.fetch()).toEqual([{ kind: "deleted", branch: "main", from: second }]);
+});
+
+test("shows its credential to the server and to nobody else", async () => {
+  const canary = `Basic ${Buffer.from("hub:canary-4711").toString("base64")}`;
+  await using server = await startGitServer({ authorization: canary });
+  await using folder = await mkdtempDisposable(join(tmpdir(), "plumbline-mirror-"));
+  const mirror = await mirrorOf(server, folder.path, canary);
+  const head = await server.commit("fleet", "main", { a: "1" }, "first");
+  expect(await mirror.fetch()).toEqual([{ kind: "new", branch: "main", to: head }]);
+  server.failWith("401");
+  const error = (await mirror.fetch().catch((cause: unknown) => cause)) as Error;
+  expect(error).toBeInstanceOf(GitFailed);
+  expect(`${error.message}${error.stack}`).not.toMatch(/canary|aHVi/);
+  expect(await mirror.head("main")).toBe(head);
+});
+
+test("keeps what it has when the server cuts or hangs, and stops waiting when told to", async () => {
+  await using server = await startGitServer();
+  await using folder = await mkdtempDisposable(join(tmpdir(), "plumbline-mirror-"));
+  const mirror = await mirrorOf(server, folder.path);
+  const head = await server.commit("fleet", "main", { a: "1" }, "first");
+  await mirror.fetch();
+  server.failWith("cut");
+  await expect(mirror.fetch()).rejects.toThrow(GitFailed);
+  server.failWith("hang");
+  await expect(mirror.fetch(AbortSignal.timeout(200))).rejects.toThrow("timeout");
+  server.failWith("none");
+  expect(await mirror.fetch()).toEqual([]);
+  expect(await mirror.head("main")).toBe(head);
+});
+
+describe("refuses an address", () => {
+  test.each([
+    ["file:///etc", "only https:// and ssh://"],
+    ["ext::sh -c id", "only https:// and ssh://"],
+    ["-oProxyCommand=id", "only https:// and ssh://"],
+    ["http://git.example/x", "only https:// and ssh://"],
+    ["https://169.254.169.254/latest", "internal host"],
+    ["https://localhost/x", "internal host"],
+    ["https://[::ffff:10.0.0.1]/x", "internal host"],
+    ["https://10.1.2.3/x", "--allow-repository-host 10.1.2.3"],
+    ["https://user:canary@git.example/x", "credentials do not belong in an address"],
+  ])("%s", (address, message) => {
+    const check = () => checkAddress(address, new Set());
+    expect(check).toThrow(AddressRefused);
+    expect(check).toThrow(message);
+    expect(check).not.toThrow(/canary/);
+  });
+
+  test("but not of a public forge, over https or ssh", () => {
+    for (const address of ["https://git.example/team/fleet.git", "ssh://git@git.example:2222/team/fleet"])
+      expect(checkAddress(address, new Set()).hostname).toBe("git.example");
+  });
+});
+
+test("takes credentials out of what git says", () => {
+  expect(redact("fatal: https://u:canary@git.example/x: not found")).toBe("fatal: https://git.example/x: not found");
+});

@@ -1,0 +1,125 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** A real Git server: git's own http-backend behind a loopback port. */
+export type GitServer = AsyncDisposable & {
+  /** Makes an empty bare repository and gives its address. */
+  createRepository(name: string): Promise<string>;
+  /** Runs git in a repository, as its owner would on the server. */
+  git(name: string, arguments_: readonly string[], input?: string): Promise<string>;
+  /** Adds a commit that changes these files (null deletes), and gives its id. */
+  commit(
+    name: string,
+    branch: string,
+    files: Readonly<Record<string, string | null>>,
+    message: string,
+  ): Promise<string>;
+  /** The next requests fail so: 401, or the connection hangs or is cut. */
+  failWith(failure: "none" | "401" | "hang" | "cut"): void;
+};
+
+export async function startGitServer(options: { authorization?: string } = {}): Promise<GitServer> {
+  const root = await mkdtemp(join(tmpdir(), "plumbline-git-"));
+  let failure: Parameters<GitServer["failWith"]>[0] = "none";
+  const server = createServer((request, response) => {
+    if (failure === "hang") return;
+    if (failure === "cut") return void request.socket.destroy();
+    if (failure === "401" || !isAllowed(request, options.authorization))
+      return void response.writeHead(401, { "www-authenticate": "Basic" }).end();
+    serve(root, request, response);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+
+  const git: GitServer["git"] = async (name, arguments_, input) => {
+    const running = run("git", ["-C", join(root, `${name}.git`), ...arguments_], { env: author });
+    running.child.stdin?.end(input ?? "");
+    return (await running).stdout.trim();
+  };
+  return {
+    git,
+    failWith: (next) => void (failure = next),
+    async createRepository(name) {
+      await run("git", ["init", "--quiet", "--bare", "--initial-branch=main", join(root, `${name}.git`)]);
+      await git(name, ["config", "http.receivepack", "true"]);
+      return `http://127.0.0.1:${port}/${name}.git`;
+    },
+    async commit(name, branch, files, message) {
+      const changes = Object.entries(files).map(([path, text]) =>
+        text === null ? `D ${path}\n` : `M 644 inline ${path}\ndata ${Buffer.byteLength(text)}\n${text}\n`,
+      );
+      const ref = `refs/heads/${branch}`;
+      const from = await git(name, ["rev-parse", "--verify", "--quiet", ref]).catch(() => "");
+      const head = `commit ${ref}\ncommitter dev1 <dev1@example.com> now\ndata ${Buffer.byteLength(message)}\n${message}\n`;
+      const stream = `${head}${from === "" ? "" : `from ${from}\n`}${changes.join("")}\n`;
+      await git(name, ["fast-import", "--quiet", "--date-format=now"], stream);
+      return git(name, ["rev-parse", ref]);
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await once(server.close(), "close");
+      await rm(root, { recursive: true, force: true });
+    },
+  };
+}
+
+const author = {
+  PATH: process.env["PATH"],
+  GIT_AUTHOR_NAME: "dev1",
+  GIT_AUTHOR_EMAIL: "dev1@example.com",
+  GIT_COMMITTER_NAME: "dev1",
+  GIT_COMMITTER_EMAIL: "dev1@example.com",
+};
+
+const isAllowed = (request: IncomingMessage, authorization: string | undefined): boolean =>
+  authorization === undefined || request.headers.authorization === authorization;
+
+/** One CGI exchange with git http-backend. */
+function serve(root: string, request: IncomingMessage, response: ServerResponse): void {
+  const url = new URL(request.url ?? "/", "http://127.0.0.1");
+  const backend = spawn("git", ["http-backend"], {
+    stdio: ["pipe", "pipe", "ignore"],
+    env: {
+      PATH: process.env["PATH"],
+      GIT_PROJECT_ROOT: root,
+      GIT_HTTP_EXPORT_ALL: "1",
+      GIT_PROTOCOL: request.headers["git-protocol"]?.toString(),
+      PATH_INFO: url.pathname,
+      QUERY_STRING: url.search.slice(1),
+      REQUEST_METHOD: request.method,
+      CONTENT_TYPE: request.headers["content-type"],
+      HTTP_CONTENT_ENCODING: request.headers["content-encoding"],
+      REMOTE_USER: "dev1",
+    },
+  });
+  request.pipe(backend.stdin);
+  backend.stdin.on("error", () => undefined);
+  let head = Buffer.alloc(0);
+  let begun = false;
+  backend.stdout.on("data", (chunk: Buffer) => {
+    if (begun) return void response.write(chunk);
+    head = Buffer.concat([head, chunk]);
+    const end = head.indexOf("\r\n\r\n");
+    if (end < 0) return;
+    begun = true;
+    const headers = head
+      .toString("latin1", 0, end)
+      .split("\r\n")
+      .map((line) => line.split(": ", 2) as [string, string]);
+    const status = headers.find(([name]) => name === "Status")?.[1];
+    response.writeHead(
+      Number(status?.slice(0, 3) ?? 200),
+      Object.fromEntries(headers.filter(([name]) => name !== "Status")),
+    );
+    response.write(head.subarray(end + 4));
+  });
+  backend.stdout.on("end", () => response.end());
+}
