@@ -1,0 +1,76 @@
+import { canonicalJson, parseJson, sha256Hex } from "#proto/json.ts";
+import type { Json, JsonObject, KubeObject } from "#proto/object.ts";
+import { ownedValues, ownEntry, type OwnedValue } from "./fields.ts";
+
+/** Raised when the normal form changes: a baseline of another format is made anew, and no drift is told from it. */
+export const baselineFormat = 1;
+
+/** What is kept of the server's answer to an apply: hashes, because values would cost 70 times the room. */
+export type Baseline = {
+  readonly format: number;
+  readonly ownershipHash: string;
+  readonly valueHash: string;
+  /** Paths that were empty: only their ownership is checked, for the server may drop or fill them. */
+  readonly empty: readonly string[];
+};
+
+export type Comparison = "same" | "valuesChanged" | "ownershipChanged" | "unknownFormat";
+
+/** The baseline of an answer. `sent` adds the paths that we sent empty and the server filled from others. */
+export function baselineOf(answer: KubeObject, sent?: KubeObject): Baseline {
+  const fields = ownEntry(answer)?.fieldsV1 ?? {};
+  const values = ownedValues(fields, answer);
+  const sentEmpty = new Set(sent === undefined ? [] : explicitlyEmpty(fields, sent));
+  const empty = values.filter(({ path, value }) => isEmpty(value) || sentEmpty.has(path)).map(({ path }) => path);
+  return {
+    format: baselineFormat,
+    ownershipHash: ownershipHash(fields),
+    valueHash: valueHash(values, new Set(empty)),
+    empty,
+  };
+}
+
+/** The quiet path: ownership first, because a lost path says more than a changed value. */
+export function compare(baseline: Baseline, seen: KubeObject): Comparison {
+  if (baseline.format !== baselineFormat) return "unknownFormat";
+  const fields = ownEntry(seen)?.fieldsV1 ?? {};
+  if (ownershipHash(fields) !== baseline.ownershipHash) return "ownershipChanged";
+  return valueHash(ownedValues(fields, seen), new Set(baseline.empty)) === baseline.valueHash
+    ? "same"
+    : "valuesChanged";
+}
+
+/** Absent, null, {} and [] are one value: servers drop and add them at will. Within a value too. */
+export function normalForm(value: Json | undefined): Json {
+  if (Array.isArray(value)) return value.length === 0 ? null : value.map((item) => normalForm(item));
+  if (typeof value !== "object" || value === null) return value ?? null;
+  const members = Object.entries(value)
+    .map(([name, inner]): [string, Json] => [name, normalForm(inner)])
+    .filter(([, inner]) => inner !== null);
+  return members.length === 0 ? null : Object.fromEntries(members);
+}
+
+export const isEmpty = (value: Json | undefined): boolean => normalForm(value) === null;
+
+function ownershipHash(fields: JsonObject): string {
+  return sha256Hex(canonicalJson(canonicalFields(fields)));
+}
+
+// The server's text of a list key is not promised to be stable; its meaning is.
+function canonicalFields(fields: JsonObject): JsonObject {
+  const members = Object.entries(fields).map(([key, inner]): [string, Json] => [
+    key.startsWith("k:") ? `k:${canonicalJson(parseJson(key.slice(2)))}` : key,
+    canonicalFields(inner as JsonObject),
+  ]);
+  return Object.fromEntries(members);
+}
+
+const valueHash = (values: readonly OwnedValue[], empty: ReadonlySet<string>): string =>
+  sha256Hex(
+    canonicalJson(values.filter(({ path }) => !empty.has(path)).map(({ path, value }) => [path, normalForm(value)])),
+  );
+
+const explicitlyEmpty = (fields: JsonObject, sent: KubeObject): string[] =>
+  ownedValues(fields, sent)
+    .filter(({ value }) => value !== undefined && isEmpty(value))
+    .map(({ path }) => path);

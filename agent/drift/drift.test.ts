@@ -1,0 +1,170 @@
+import { expect, test } from "vitest";
+import type { JsonObject, KubeObject, ManagedFieldsEntry } from "#proto/object.ts";
+import { baselineOf, compare, type Comparison } from "./baseline.ts";
+import { driftOf, unknownTool } from "./explain.ts";
+
+const owned: JsonObject = {
+  "f:metadata": { "f:labels": { "f:plumbline.dev/agent": {} } },
+  "f:spec": {
+    "f:replicas": {},
+    "f:hostNetwork": {},
+    "f:securityContext": {},
+    "f:finalizers": { 'v:"keep"': {} },
+    "f:selector": {},
+    "f:containers": {
+      'k:{"name":"web"}': {
+        ".": {},
+        "f:name": {},
+        "f:image": {},
+        "f:ports": { 'k:{"containerPort":80,"protocol":"TCP"}': { ".": {}, "f:containerPort": {} } },
+      },
+    },
+  },
+};
+const spec = (): JsonObject => ({
+  replicas: 3,
+  securityContext: {},
+  finalizers: ["keep"],
+  selector: { app: "web" },
+  strategy: "defaulted",
+  containers: [{ name: "web", image: "shop:1", ports: [{ containerPort: 80, protocol: "TCP" }], pull: "Always" }],
+});
+const entry = (manager: string, fieldsV1: JsonObject, more: Partial<ManagedFieldsEntry> = {}): ManagedFieldsEntry => ({
+  manager,
+  operation: "Update",
+  time: "2030-01-01T00:00:05Z",
+  fieldsV1,
+  ...more,
+});
+const ours = (fields: JsonObject = owned) => entry("plumbline", fields, { operation: "Apply" });
+const object = (change: (spec: JsonObject) => void = () => {}, entries = [ours()]): KubeObject => {
+  const changed = spec();
+  change(changed);
+  const labels = { "plumbline.dev/agent": "prod-eu" };
+  const metadata = { name: "web", namespace: "shop", labels, managedFields: entries };
+  return { apiVersion: "apps/v1", kind: "Deployment", metadata, spec: changed };
+};
+const without = (field: string): JsonObject => {
+  const fields = structuredClone(owned);
+  delete (fields["f:spec"] as JsonObject)[field];
+  return fields;
+};
+const web = (spec: JsonObject): JsonObject => (spec["containers"] as JsonObject[])[0]!;
+
+// The numbers are the case table's.
+const cases: [string, (spec: JsonObject) => void, Comparison][] = [
+  ["1: nothing", () => {}, "same"],
+  ["2: a field that we never sent", (spec) => (spec["strategy"] = "other"), "same"],
+  ["4: an empty field dropped", (spec) => delete spec["securityContext"], "same"],
+  ["4: an empty field filled without its ownership", (spec) => (spec["securityContext"] = { runAsUser: 1 }), "same"],
+  ["4: a field that the server left out comes back", (spec) => (spec["hostNetwork"] = false), "same"],
+  ["14: a value behind kept ownership", (spec) => (spec["replicas"] = 5), "valuesChanged"],
+  ["14: a value removed", (spec) => delete spec["replicas"], "valuesChanged"],
+  ["16: items reordered and added", (spec) => (spec["containers"] = [{ name: "side" }, web(spec)]), "same"],
+  ["16: a value in an item", (spec) => (web(spec)["image"] = "shop:2"), "valuesChanged"],
+  ["16: an item removed", (spec) => (spec["containers"] = []), "valuesChanged"],
+  ["17: a member added by others", (spec) => (spec["finalizers"] = ["other", "keep"]), "same"],
+  ["17: our member removed", (spec) => (spec["finalizers"] = ["other"]), "valuesChanged"],
+  ["17: an atomic map", (spec) => (spec["selector"] = { app: "web", more: "x" }), "valuesChanged"],
+];
+
+test.each(cases)("case %s", (_name, change, expected) => {
+  expect(compare(baselineOf(object()), object(change))).toBe(expected);
+});
+
+test("sees that a path was taken from us, or all entries cleared", () => {
+  const baseline = baselineOf(object());
+  expect(
+    compare(
+      baseline,
+      object(() => {}, [ours(without("f:replicas"))]),
+    ),
+  ).toBe("ownershipChanged");
+  expect(
+    compare(
+      baseline,
+      object(() => {}, []),
+    ),
+  ).toBe("ownershipChanged");
+});
+
+test("reads list keys by meaning, not by their text", () => {
+  const text = JSON.stringify(owned).replace(
+    String.raw`{\"containerPort\":80,\"protocol\":\"TCP\"}`,
+    String.raw`{\"protocol\":\"TCP\",\"containerPort\":80}`,
+  );
+  expect(text).not.toBe(JSON.stringify(owned));
+  expect(
+    compare(
+      baselineOf(object()),
+      object(() => {}, [ours(JSON.parse(text) as JsonObject)]),
+    ),
+  ).toBe("same");
+});
+
+test("5: checks only ownership where we sent empty and another filled", () => {
+  const filled = (user: number) => object((spec) => (spec["securityContext"] = { runAsUser: user }));
+  expect(compare(baselineOf(filled(1), object()), filled(2))).toBe("same");
+  expect(compare(baselineOf(filled(1)), filled(2))).toBe("valuesChanged");
+});
+
+test("tells no drift from a baseline of another format", () => {
+  expect(
+    compare(
+      { ...baselineOf(object()), format: 0 },
+      object((spec) => (spec["replicas"] = 9)),
+    ),
+  ).toBe("unknownFormat");
+});
+
+test("8: names field, values, tool and second of a change", () => {
+  const edit = entry("kubectl-edit", { "f:spec": { "f:containers": { 'k:{"name":"web"}': { "f:image": {} } } } });
+  const status = entry("kubelet", { "f:status": { "f:x": {} } }, { time: "2030-01-01T00:00:09Z" });
+  const seen = object((spec) => (web(spec)["image"] = "shop:evil"), [ours(), status, edit]);
+  expect(driftOf(object(), seen, "salt")).toEqual({
+    fields: [{ path: "spec.containers[name=web].image", before: "shop:1", after: "shop:evil" }],
+    tool: "kubectl-edit",
+    changedAtMs: Date.parse("2030-01-01T00:00:05Z"),
+  });
+});
+
+test("9: finds nothing where only ownership changed", () => {
+  expect(
+    driftOf(
+      object(),
+      object(() => {}, [entry("kubectl", owned)]),
+      "salt",
+    ),
+  ).toBeUndefined();
+});
+
+test("14: says unknown for an untracked change", () => {
+  expect(
+    driftOf(
+      object(),
+      object((spec) => (spec["replicas"] = 1)),
+      "salt",
+    ),
+  ).toMatchObject({
+    tool: unknownTool,
+    changedAtMs: 0,
+  });
+});
+
+test("shows digests in place of secrets and of big values", () => {
+  const secret = (value: string): KubeObject => ({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "db", managedFields: [ours({ "f:data": { "f:tls.key": {} } })] },
+    data: { "tls.key": value },
+  });
+  const drift = driftOf(secret("Y2FuYXJ5"), secret("b3RoZXI="), "salt");
+  expect(drift?.fields[0]?.path).toBe('data["tls.key"]');
+  expect(JSON.stringify(drift)).not.toMatch(/Y2FuYXJ5|b3RoZXI/);
+  const big = driftOf(
+    object(),
+    object((spec) => (spec["selector"] = { app: "x".repeat(300) })),
+    "salt",
+  );
+  expect(big?.fields[0]).toMatchObject({ before: '{"app":"web"}', after: expect.stringMatching(/^hmac-sha256:/) });
+});

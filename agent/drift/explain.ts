@@ -1,0 +1,72 @@
+import { createHmac } from "node:crypto";
+import { fieldManager } from "#agent/cluster/cluster.ts";
+import { canonicalJson } from "#proto/json.ts";
+import { groupOf, type Json, type KubeObject, type ManagedFieldsEntry } from "#proto/object.ts";
+import { normalForm } from "./baseline.ts";
+import { ownedValues, ownEntry } from "./fields.ts";
+
+export type FieldDrift = { readonly path: string; readonly before: string; readonly after: string };
+
+export type Explanation = {
+  readonly fields: readonly FieldDrift[];
+  /** Field manager of the change: a tool's claim, never a user. */
+  readonly tool: string;
+  /** Second of the change; 0 when unknown. */
+  readonly changedAtMs: number;
+};
+
+export const unknownTool = "unknown (admission or a forged entry)";
+const largestShownBytes = 256;
+
+/**
+ * How `seen` differs from `answer`, the server's answer to our (dry-run or healing) apply, at the paths that we own.
+ * Undefined when it does not: then only ownership drifted. `salt` keys the digests that stand for hidden values.
+ */
+export function driftOf(answer: KubeObject, seen: KubeObject, salt: string): Explanation | undefined {
+  const fields = ownEntry(answer)?.fieldsV1 ?? {};
+  const before = ownedValues(fields, answer);
+  const after = ownedValues(fields, seen);
+  const changed = before.flatMap(({ path, value }, index) => {
+    const other = after[index]?.value;
+    return canonicalJson(normalForm(value)) === canonicalJson(normalForm(other)) ? [] : [{ path, value, other }];
+  });
+  if (changed.length === 0) return undefined;
+  const show = (value: Json | undefined) => shown(value, isSecret(answer), salt);
+  return {
+    fields: changed.map(({ path, value, other }) => ({ path, before: show(value), after: show(other) })),
+    ...changerOf(
+      seen,
+      changed.map(({ path }) => path),
+    ),
+  };
+}
+
+/** Whoever owns the changed paths now; the newest of several. */
+function changerOf(seen: KubeObject, paths: readonly string[]): { tool: string; changedAtMs: number } {
+  const entries = (seen.metadata.managedFields ?? []).filter((entry) => entry.manager !== fieldManager);
+  const changers = entries.filter((entry) => owns(entry, seen, paths)).sort((a, b) => timeOf(b) - timeOf(a));
+  const changer = changers[0];
+  return changer === undefined
+    ? { tool: unknownTool, changedAtMs: 0 }
+    : { tool: changer.manager, changedAtMs: timeOf(changer) };
+}
+
+function owns(entry: ManagedFieldsEntry, seen: KubeObject, paths: readonly string[]): boolean {
+  const owned = ownedValues(entry.fieldsV1 ?? {}, seen).map(({ path }) => path);
+  return owned.some((path) => paths.some((changed) => isWithin(path, changed) || isWithin(changed, path)));
+}
+
+const isWithin = (path: string, root: string): boolean =>
+  path === root || (path.startsWith(root) && [".", "["].includes(path.charAt(root.length)));
+
+const timeOf = (entry: ManagedFieldsEntry): number => Date.parse(entry.time ?? "") || 0;
+
+const isSecret = (object: KubeObject): boolean => object.kind === "Secret" && groupOf(object.apiVersion) === "";
+
+function shown(value: Json | undefined, hidden: boolean, salt: string): string {
+  const normal = normalForm(value);
+  if (normal === null) return "";
+  const text = typeof normal === "string" ? normal : canonicalJson(normal);
+  if (!hidden && Buffer.byteLength(text) <= largestShownBytes) return text;
+  return `hmac-sha256:${createHmac("sha256", salt).update(text).digest("hex").slice(0, 16)}`;
+}
