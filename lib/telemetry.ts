@@ -1,0 +1,89 @@
+import {
+  context,
+  propagation,
+  SpanStatusCode,
+  trace,
+  type Attributes,
+  type Link,
+  type Tracer,
+} from "@opentelemetry/api";
+
+/** Soon enough to follow a revision as it moves, seldom enough to cost nothing. */
+const flushMs = 500;
+
+/** W3C traceparent: "00-<32 hex>-<16 hex>-<2 hex>"; empty when there is none. */
+export type Traceparent = string;
+
+/** Spans of one process. Without an endpoint nothing is recorded and nothing of the SDK is loaded. */
+export type Telemetry = AsyncDisposable & {
+  /** Runs `work` in a span, child of the running one or of `parent`; an error ends it as failed, by its name only. */
+  traced<T>(
+    name: string,
+    options: { attributes?: Attributes; parent?: Traceparent; links?: readonly Traceparent[] },
+    work: (own: { traceparent: Traceparent; set(attributes: Attributes): void }) => Promise<T>,
+  ): Promise<T>;
+};
+
+/** `endpoint`: OTLP over HTTP, without the path ("http://127.0.0.1:4318"). */
+export async function openTelemetry(service: string, endpoint: string | undefined): Promise<Telemetry> {
+  const sdk = endpoint === undefined || endpoint === "" ? undefined : await startSdk(service, endpoint);
+  const tracer = sdk?.tracer ?? trace.getTracer("plumbline");
+  return {
+    traced(name, { attributes = {}, parent, links = [] }, work) {
+      const from = parent === undefined || parent === "" ? context.active() : contextOf(parent);
+      return tracer.startActiveSpan(name, { attributes, links: links.flatMap(linkOf) }, from, async (span) => {
+        try {
+          return await work({ traceparent: activeTraceparent(), set: (more) => void span.setAttributes(more) });
+        } catch (error) {
+          // The name alone: a message can quote an object.
+          span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.name : "error" });
+          throw error;
+        } finally {
+          span.end();
+        }
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      await sdk?.end();
+    },
+  };
+}
+
+/** The traceparent of the span that runs now. */
+export function activeTraceparent(): Traceparent {
+  const carrier: { traceparent?: string } = {};
+  propagation.inject(context.active(), carrier);
+  return carrier.traceparent ?? "";
+}
+
+const contextOf = (traceparent: Traceparent) => propagation.extract(context.active(), { traceparent });
+
+function linkOf(traceparent: Traceparent): Link[] {
+  const span = trace.getSpanContext(contextOf(traceparent));
+  return span === undefined ? [] : [{ context: span }];
+}
+
+// Loaded only with an endpoint: the SDK costs memory that a quiet agent promised not to use.
+async function startSdk(service: string, endpoint: string): Promise<{ tracer: Tracer; end(): Promise<void> }> {
+  const [sdk, exporter, resources, asyncHooks, core] = await Promise.all([
+    import("@opentelemetry/sdk-trace"),
+    import("@opentelemetry/exporter-trace-otlp-proto"),
+    import("@opentelemetry/resources"),
+    import("@opentelemetry/context-async-hooks"),
+    import("@opentelemetry/core"),
+  ]);
+  const manager = new asyncHooks.AsyncLocalStorageContextManager().enable();
+  context.setGlobalContextManager(manager);
+  propagation.setGlobalPropagator(new core.W3CTraceContextPropagator());
+  const processor = new sdk.BatchSpanProcessor({
+    exporter: new exporter.OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, "")}/v1/traces` }),
+    scheduledDelayMillis: flushMs,
+    // With the collector away a flush took 7 s; a process that ends must not wait for it.
+    exportTimeoutMillis: 2_000,
+  });
+  const provider = new sdk.TracerProvider({
+    resource: resources.resourceFromAttributes({ "service.name": service }),
+    spanProcessors: [processor],
+  });
+  return { tracer: provider.getTracer("plumbline"), end: () => provider.shutdown() };
+}
