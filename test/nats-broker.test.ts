@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { connect, jwtAuthenticator, type NatsConnection } from "@nats-io/transport-node";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { natsIdentity } from "#hub/identity/nats-jwt.ts";
+import { createNatsKeys } from "#hub/identity/nats-keys.ts";
 import { openBroker, type Broker } from "#hub/publish/broker.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { addressOf } from "#proto/bundle.ts";
@@ -48,6 +50,22 @@ test("a lease that is renewed is not taken, and one that is given back is taken 
   await using next = await until(waiting, standby);
   expect(next.holder).toBe("hub-2");
   expect(standby.monotonic()).toBeLessThan(13_000);
+});
+
+test("a leader renews its lease by itself, so that a standby waits", async () => {
+  await using server = await startNatsServer();
+  await using broker = await open(server);
+  await using admin = await hubConnection(server);
+  await using lease = await broker.lease("hub-1", { periodMs: 200 });
+  const stop = new AbortController();
+  const waiting = broker.lease("hub-2", { periodMs: 200, signal: stop.signal });
+  waiting.catch(() => undefined);
+  const moves = admin.subscribe(subjects.lease, { max: 10 });
+  const holders = await Array.fromAsync(moves, (move) => move.json<{ holder: string }>().holder);
+  expect(new Set(holders)).toEqual(new Set(["hub-1"]));
+  expect(lease.lost.aborted).toBe(false);
+  stop.abort(new Error("enough"));
+  await expect(waiting).rejects.toThrow("enough");
 });
 
 test("a leader goes on publishing while its lease is renewed", async () => {
@@ -173,10 +191,33 @@ test("what a broker acknowledged is there after it was killed, and the hub's con
   await broker.publish([{ cluster: c1, envelope: bytes("kept") }], lease);
   process.kill(server.child().pid, "SIGKILL");
   await server.child().exited;
+  await vi.waitUntil(() => !broker.isConnected());
   await server.start();
   expect(await broker.publish([{ cluster: clusterId("c2"), envelope: bytes("after") }], lease)).toBe("published");
   expect(await texts(broker)).toEqual({ c1: "kept", c2: "after" });
+  expect(broker.isConnected()).toBe(true);
   await broker.ensureStreams();
+});
+
+test("a hub that starts before its broker waits for it, and stops waiting when told", async () => {
+  await using server = await startNatsServer();
+  await server.stop();
+  const failed = Promise.withResolvers<unknown>();
+  const opening = openBroker({ url: server.url, identity: server.identity, failed: failed.resolve });
+  expect(await failed.promise).toBeInstanceOf(Error);
+  const stop = new AbortController();
+  const given = openBroker({ url: server.url, identity: server.identity, signal: stop.signal });
+  stop.abort(new Error("told to stop"));
+  await expect(given).rejects.toThrow("told to stop");
+  await server.start();
+  await using broker = await opening;
+  await broker.ensureStreams();
+});
+
+test("a hub that the broker does not know is told so at once", async () => {
+  await using server = await startNatsServer();
+  const identity = natsIdentity(createNatsKeys());
+  await expect(openBroker({ url: server.url, identity })).rejects.toThrow(/authorization/i);
 });
 
 test("over TLS the hub trusts its own authority alone", async () => {

@@ -2,6 +2,8 @@ import { chmod, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { natsIdentity } from "#hub/identity/nats-jwt.ts";
+import { createNatsKeys } from "#hub/identity/nats-keys.ts";
 import { startNatsChild } from "#hub/publish/nats-child.ts";
 import { requireNatsVersion } from "#hub/publish/nats-version.ts";
 import { startNatsServer } from "#test/harness/nats-server.ts";
@@ -27,6 +29,14 @@ test("a broker whose port is taken says so instead of waiting", async () => {
     listen: { host: "127.0.0.1", port: server.child().port },
   });
   await expect(start).rejects.toThrow("address already in use");
+});
+
+test("a broker that cannot read what it is started with says why", async () => {
+  await using folder = await scratch();
+  const identity = { ...natsIdentity(createNatsKeys()), operatorJwt: "no-operator" };
+  const listen = { host: "127.0.0.1", port: 0 };
+  const start = startNatsChild({ binary: serverPath("nats-server"), directory: folder.path, identity, listen });
+  await expect(start).rejects.toThrow(/ended with code 1 before it was ready: .*no-operator/);
 });
 
 test("a broker that a killed hub left behind gives way to the next one", async () => {

@@ -1,4 +1,4 @@
-import { connect, jwtAuthenticator, type NatsConnection } from "@nats-io/transport-node";
+import { connect, jwtAuthenticator, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { orAbort } from "#agent/pull/abort.ts";
 import { tlsOf } from "#agent/pull/tls.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -71,7 +71,7 @@ export class Link {
     try {
       nats.subscribe(subjects.notify(this.#options.cluster), {
         callback: (error, message) => {
-          if (error === null) this.#events.notified(Number(message.headers?.get("Nats-Sequence")));
+          if (error === null && this.#isOurs(message)) this.#events.notified(sequenceOf(message));
         },
       });
       // Once the server has the subscription, a read misses nothing that it does not tell.
@@ -87,6 +87,11 @@ export class Link {
     } finally {
       await nats.close();
     }
+  }
+
+  // Another agent can have a read of its own answered here; what is stored under our subject it cannot read.
+  #isOurs({ headers }: Msg): boolean {
+    return headers?.get("Nats-Subject") === subjects.desired(this.#options.cluster);
   }
 
   async #open(signal: AbortSignal): Promise<NatsConnection> {
@@ -117,3 +122,6 @@ export class Link {
     }
   }
 }
+
+/** Where a message stands on the broker. */
+export const sequenceOf = ({ headers }: Msg): number => Number(headers?.get("Nats-Sequence"));

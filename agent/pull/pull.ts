@@ -1,5 +1,5 @@
 import { fetchBlob } from "#agent/pull/blob.ts";
-import { Link, type LinkOptions } from "#agent/pull/link.ts";
+import { Link, sequenceOf, type LinkOptions } from "#agent/pull/link.ts";
 import { missing, PullUnavailable, read } from "#agent/pull/read.ts";
 import { Wake } from "#agent/pull/wake.ts";
 import type { BlobAddress } from "#proto/ids.ts";
@@ -50,7 +50,7 @@ export function openPull(options: PullOptions): Pull {
       wake.call();
     },
     notified: (sequence) => {
-      notified = Math.max(notified, sequence || 0);
+      notified = Math.max(notified, sequence);
       wake.call();
     },
     failed: (error) => options.failed?.(error),
@@ -62,7 +62,7 @@ export function openPull(options: PullOptions): Pull {
     for (let attempt = 1; ; attempt++) {
       const answer = await read(link, clock, subjects.getDesired(cluster), signal);
       if (answer === missing) return undefined;
-      const isBehind = Number(answer.headers?.get("Nats-Sequence")) < notified;
+      const isBehind = sequenceOf(answer) < notified;
       if (!isBehind || attempt === behindTries)
         return { bytes: Buffer.from(answer.data), traceparent: answer.headers?.get("traceparent") || undefined };
       await clock.sleep(behindMs * attempt, { signal });

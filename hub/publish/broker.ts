@@ -1,6 +1,6 @@
 import type { NatsIdentity } from "#hub/identity/nats-jwt.ts";
 import { blobAddresses, dropBlob, hasBlob, putBlob } from "#hub/publish/blobs.ts";
-import { connectNats } from "#hub/publish/connection.ts";
+import { connectNats, watchConnection } from "#hub/publish/connection.ts";
 import { publishDocuments, readDocuments, type OutgoingDocument } from "#hub/publish/documents.ts";
 import { appendEvent, readEvents, type Cursor, type EventPage } from "#hub/publish/events.ts";
 import type { Lease } from "#hub/publish/held-lease.ts";
@@ -32,6 +32,8 @@ export type Broker = AsyncDisposable & {
   events(from: Cursor | undefined, options: { readonly limit: number }): Promise<EventPage | "gone">;
   /** Gives the agents' account new claims; agents whose nkey it revokes are disconnected. */
   pushClaims(accountJwt: string): Promise<void>;
+  /** Whether there is a connection now; it comes back by itself. */
+  isConnected(): boolean;
 };
 
 export type BrokerOptions = {
@@ -41,14 +43,17 @@ export type BrokerOptions = {
   /** Copies of each stream: 1, or 3 on a cluster of servers. */
   readonly replicas?: 1 | 3 | undefined;
   readonly clock?: Clock | undefined;
+  /** Told of each try that failed while the first connection is waited for. */
+  readonly failed?: ((error: unknown) => void) | undefined;
   /** Ends the wait for the first connection. */
   readonly signal?: AbortSignal | undefined;
 };
 
 export async function openBroker(options: BrokerOptions): Promise<Broker> {
-  const { identity, ca, replicas = 1, clock = systemClock, signal } = options;
+  const { identity, ca, replicas = 1, clock = systemClock, failed, signal } = options;
   const urls = typeof options.url === "string" ? [options.url] : options.url;
-  const nats = await connectNats({ urls, ca, user: identity.hubUser, clock, signal });
+  const nats = await connectNats({ urls, ca, user: identity.hubUser, clock, failed, signal });
+  const isConnected = watchConnection(nats);
   let history: string | undefined;
   const historyId = async (): Promise<string> => (history ??= streamId(await streamInfo(nats, streams.events)));
   return {
@@ -69,6 +74,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       appendEvent(nats, clock, await persist(clock, historyId), { type, cluster, bytes }),
     events: (from, { limit }) => persist(clock, () => readEvents(nats, from, limit)),
     pushClaims: (accountJwt) => pushClaims({ urls, ca, user: identity.systemUser, clock }, accountJwt),
+    isConnected,
     [Symbol.asyncDispose]: () => nats.close(),
   };
 }

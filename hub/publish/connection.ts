@@ -12,6 +12,8 @@ export type NatsTarget = {
   readonly ca?: string | undefined;
   readonly user: NatsUser;
   readonly clock: Pick<Clock, "sleep">;
+  /** Told of each try that failed while the first connection is waited for. */
+  readonly failed?: ((error: unknown) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 };
 
@@ -21,13 +23,15 @@ const backoff = { firstMs: 100, capMs: 5_000 };
  * Waits until a server answers, then reconnects for ever. Throws when the server refuses who we are, or is too old:
  * waiting mends neither.
  */
-export async function connectNats({ urls, ca, user, clock, signal }: NatsTarget): Promise<NatsConnection> {
+export async function connectNats(target: NatsTarget): Promise<NatsConnection> {
+  const { urls, ca, user, clock, failed, signal } = target;
   for (let attempt = 1; ; attempt++) {
     signal?.throwIfAborted();
     try {
       return await openConnection(urls, ca, user);
     } catch (error) {
       if (!isPassing(error)) throw error;
+      failed?.(error);
     }
     await clock.sleep(backoffMs(backoff, attempt), { signal });
   }
@@ -58,6 +62,19 @@ async function openConnection(
     await connection.close();
     throw error;
   }
+}
+
+/** Whether there is a connection now. */
+export function watchConnection(nats: NatsConnection): () => boolean {
+  let isConnected = true;
+  const watch = async (): Promise<void> => {
+    for await (const { type } of nats.status())
+      if (type === "disconnect" || type === "close") isConnected = false;
+      else if (type === "reconnect") isConnected = true;
+    isConnected = false;
+  };
+  void watch();
+  return () => isConnected;
 }
 
 // Refused, reset, unreachable, timed out; by type, since the client wraps what the socket said.

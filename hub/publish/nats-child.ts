@@ -1,5 +1,5 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { NatsIdentity } from "#hub/identity/nats-jwt.ts";
@@ -11,6 +11,8 @@ import { systemClock } from "#lib/clock.ts";
 const run = promisify(execFile);
 const readyWithinMs = 30_000;
 const endWithinMs = 15_000;
+/** What the server says before it has read where its log is. */
+const startLog = "nats-start.log";
 
 export type NatsChildOptions = {
   /** The nats-server program. */
@@ -45,7 +47,9 @@ export async function startNatsChild(options: NatsChildOptions): Promise<NatsChi
   await Promise.all((await portsFiles(directory)).map((file) => rm(file, { force: true })));
 
   // A group of its own: Ctrl-C reaches the hub alone, which first puts its work down and then ends its broker.
-  const child = spawn(binary, ["-c", config], { stdio: "ignore", env: {}, cwd: directory, detached: true });
+  await using words = await open(join(directory, startLog), "w", 0o600);
+  const stdio = ["ignore", "ignore", words.fd] as const;
+  const child = spawn(binary, ["-c", config], { stdio: [...stdio], env: {}, cwd: directory, detached: true });
   const exited = exitOf(child);
   const dispose = (): Promise<void> => end(child, exited);
   try {
@@ -102,8 +106,9 @@ async function end(child: ChildProcess, exited: Promise<string>): Promise<void> 
 }
 
 async function lastWords(directory: string): Promise<string> {
+  const start = await readFile(join(directory, startLog), "utf8");
   const log = await readFile(join(directory, "nats.log"), "utf8").catch(() => "");
-  return log.trim().split("\n").slice(-3).join(" | ") || "it left no log";
+  return `${log}${start}`.trim().split("\n").slice(-3).join(" | ") || "it left no log";
 }
 
 async function writeTls(directory: string, tls: { certificatePem: string; keyPem: string }): Promise<NatsFiles> {
