@@ -1,0 +1,118 @@
+import { cyclesOf } from "./cycles.ts";
+import type { FailedDocument, FleetDocument } from "./document.ts";
+import { promotionKey } from "./fleet.ts";
+import type { KindName } from "./kinds/kinds.ts";
+import { fieldName, type FieldPath, type FleetProblem } from "./problem.ts";
+import { referencesOf, survivesMissingNames } from "./references.ts";
+
+/** A problem that one document has with the others. `fatal` leaves that document out. */
+export type CrossProblem = FleetProblem & { readonly document: FleetDocument; readonly fatal: boolean };
+
+/** Names that are unique and exist, and orders that end. A failed document still declares its name. */
+export function checkTogether(documents: readonly FleetDocument[], failed: readonly FailedDocument[]): CrossProblem[] {
+  return [
+    ...duplicates(documents, failed),
+    ...missingNames(documents, failed),
+    ...circles(documents),
+    ...promotionsThatGoNowhere(documents),
+    ...sharedTokens(documents),
+  ];
+}
+
+/** A Promotion is one an Application and Environment, whatever it is called; all else is one a name. */
+export const identityOf = ({ kind, value }: FleetDocument): string =>
+  kind === "Promotion" ? `Promotion ${promotionKey(value)}` : `${kind} ${value.name}`;
+
+const declaredKey = (kind: KindName, name: string): string => `${kind} ${name}`;
+
+function duplicates(documents: readonly FleetDocument[], failed: readonly FailedDocument[]): CrossProblem[] {
+  const places = new Map<string, Set<string>>();
+  const add = (identity: string, file: string, line: number): void => {
+    places.set(identity, (places.get(identity) ?? new Set()).add(`${file}:${line}`));
+  };
+  for (const document of documents) add(identityOf(document), document.origin.file, document.origin.line);
+  for (const { kind, name, file, line } of failed)
+    if (kind !== null && name !== null && kind !== "Promotion") add(declaredKey(kind, name), file, line);
+  return documents.flatMap((document) => {
+    const identity = identityOf(document);
+    const own = `${document.origin.file}:${document.origin.line}`;
+    const others = firstOthers(places.get(identity)!, own);
+    const path = document.kind === "Promotion" ? ["spec", "application"] : ["metadata", "name"];
+    return others.length === 0 ? [] : [problem(document, path, `is declared again at ${others.join(", ")}: keep one`)];
+  });
+}
+
+/** A few, because a file may say the same a thousand times. */
+function firstOthers(places: ReadonlySet<string>, own: string): string[] {
+  const others: string[] = [];
+  for (const place of places) {
+    if (place !== own) others.push(place);
+    if (others.length === 3) break;
+  }
+  return others;
+}
+
+function missingNames(documents: readonly FleetDocument[], failed: readonly FailedDocument[]): CrossProblem[] {
+  const declared = new Set(documents.map(({ kind, value }) => declaredKey(kind, value.name)));
+  for (const { kind, name } of failed) if (kind !== null && name !== null) declared.add(declaredKey(kind, name));
+  return documents.flatMap((document) =>
+    referencesOf(document)
+      .filter(({ kind, name }) => !declared.has(declaredKey(kind, name)))
+      .map(({ path, kind, name }) => ({
+        ...problem(document, path, `names the ${kind} ${name}, which is not declared`),
+        fatal: !survivesMissingNames(document.kind),
+      })),
+  );
+}
+
+function circles(documents: readonly FleetDocument[]): CrossProblem[] {
+  const promoted = new Map<string, readonly string[]>();
+  const depends = new Map<string, readonly string[]>();
+  for (const { kind, value } of documents) {
+    if (kind === "Environment" && "promotedFrom" in value.revisions)
+      promoted.set(value.name, value.revisions.promotedFrom);
+    if (kind === "Application") depends.set(value.name, value.dependsOn);
+  }
+  const cycles = { Environment: cyclesOf(promoted), Application: cyclesOf(depends) };
+  return documents.flatMap((document) => {
+    if (document.kind !== "Environment" && document.kind !== "Application") return [];
+    const cycle = cycles[document.kind].get(document.value.name);
+    const path = document.kind === "Environment" ? ["spec", "revisions", "promotedFrom"] : ["spec", "dependsOn"];
+    return cycle ? [problem(document, path, `goes in a circle: ${cycle.join(" → ")}`)] : [];
+  });
+}
+
+function promotionsThatGoNowhere(documents: readonly FleetDocument[]): CrossProblem[] {
+  const environments = new Map<string, readonly string[]>();
+  for (const { kind, value } of documents) if (kind === "Application") environments.set(value.name, value.environments);
+  return documents.flatMap((document) => {
+    if (document.kind !== "Promotion") return [];
+    const { application, environment } = document.value;
+    if (environments.get(application)?.includes(environment) ?? true) return [];
+    const message = `names ${environment}, but the Application ${application} is not delivered there`;
+    return [problem(document, ["spec", "environment"], message)];
+  });
+}
+
+/** Two names for one token would make the audit say the wrong one. */
+function sharedTokens(documents: readonly FleetDocument[]): CrossProblem[] {
+  const seen = new Set<string>();
+  return documents.flatMap((document) => {
+    if (document.kind !== "Access") return [];
+    return document.value.tokens.flatMap(({ name, sha256 }, index) => {
+      const taken = seen.has(`name ${name}`) || seen.has(`hash ${sha256}`);
+      seen.add(`name ${name}`).add(`hash ${sha256}`);
+      const message = "has the name or the hash of another token";
+      return taken ? [problem(document, ["spec", "tokens", index], message)] : [];
+    });
+  });
+}
+
+const problem = (document: FleetDocument, path: FieldPath, message: string): CrossProblem => ({
+  file: document.origin.file,
+  line: document.lineOf(path),
+  field: fieldName(path),
+  message,
+  document,
+  fatal: true,
+});

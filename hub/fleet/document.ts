@@ -1,0 +1,93 @@
+import type { z } from "zod";
+import { apiVersion, isKindName, kinds, type Declared, type KindName } from "./kinds/kinds.ts";
+import { fieldName, type FieldPath, type FleetProblem } from "./problem.ts";
+import type { YamlDocument } from "./yaml.ts";
+
+export type Origin = { readonly file: string; /** From 1. */ readonly line: number };
+
+/** A document that is right in itself; what it names may still be missing. */
+export type FleetDocument = {
+  [Kind in KindName]: {
+    readonly ok: true;
+    readonly kind: Kind;
+    readonly value: Declared<Kind>;
+    readonly origin: Origin;
+    readonly lineOf: (path: FieldPath) => number;
+  };
+}[KindName];
+
+/** What is known of a document that is left out, so that what it spoke of can be held. */
+export type FailedDocument = Origin & {
+  readonly kind: KindName | null;
+  readonly name: string | null;
+  /** As its spec says it, unchecked. */
+  readonly environment: string | null;
+};
+
+export type ReadDocument =
+  | FleetDocument
+  | { readonly ok: false; readonly failed: FailedDocument; readonly problems: readonly FleetProblem[] };
+
+/** A document with more problems is not read field by field by anyone. */
+const maxProblems = 20;
+
+/** Checks one document against the schema of its kind. */
+export function readDocument(file: string, document: YamlDocument): ReadDocument {
+  const kind = document.textAt(["kind"]);
+  const problemAt = (path: FieldPath, message: string, line = document.lineOf(path)): FleetProblem => ({
+    file,
+    line,
+    field: fieldName(path),
+    message,
+  });
+  const fail = (problems: readonly FleetProblem[]): ReadDocument => ({
+    ok: false,
+    failed: failedDocument(file, document),
+    problems: problems.slice(0, maxProblems),
+  });
+  if (document.problems.length > 0)
+    return fail(document.problems.map(({ path, message, line }) => problemAt(path, message, line)));
+  if (!isObject(document.value)) return fail([problemAt([], "is no fleet document: expected fields")]);
+  if (document.value["apiVersion"] !== apiVersion)
+    return fail([problemAt(["apiVersion"], `must be ${apiVersion}: manifests belong in another folder`)]);
+  if (!isKindName(kind)) return fail([problemAt(["kind"], `must be one of ${Object.keys(kinds).join(", ")}`)]);
+  const result = kinds[kind].safeParse(document.value, { error: messageOf });
+  if (!result.success) return fail(placesOf(result.error).map(({ path, message }) => problemAt(path, message)));
+  const origin = { file, line: document.line };
+  return { ok: true, kind, value: result.data, origin, lineOf: document.lineOf } as FleetDocument;
+}
+
+function failedDocument(file: string, document: YamlDocument): FailedDocument {
+  const kind = document.textAt(["kind"]);
+  return {
+    file,
+    line: document.line,
+    kind: isKindName(kind) ? kind : null,
+    name: document.textAt(["metadata", "name"]) ?? null,
+    environment: document.textAt(["spec", "environment"]) ?? null,
+  };
+}
+
+/** Each unknown field is a problem of its own, at its own line. */
+function placesOf(error: z.ZodError): { path: FieldPath; message: string }[] {
+  return error.issues.slice(0, maxProblems).flatMap((issue) => {
+    const path = issue.path.filter((part) => typeof part !== "symbol");
+    if (issue.code === "unrecognized_keys")
+      return issue.keys.slice(0, maxProblems).map((key) => ({ path: [...path, key], message: "is no known field" }));
+    if (issue.code === "invalid_key") return [{ path, message: issue.issues[0]?.message ?? issue.message }];
+    return [{ path, message: issue.message }];
+  });
+}
+
+/** Says what was expected; never what was found, which may be a secret in the wrong place. */
+function messageOf(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.code === "invalid_value") return `must be ${issue.values.map(String).join(" or ")}`;
+  if (issue.code !== "invalid_type") return undefined;
+  if (issue.input === undefined) return "is required";
+  const expected = issue.expected === "record" || issue.expected === "object" ? "fields" : issue.expected;
+  const quote = issue.expected === "string" && typeof issue.input !== "object" ? ": quote it" : "";
+  return `must be ${expected === "array" ? "a list" : expected}${quote}`;
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,0 +1,77 @@
+import { z } from "zod";
+import { application, cluster, environment, reference, subject, text, unique } from "../fields.ts";
+
+const address = z.string().superRefine((text, context) => {
+  const problem = addressProblem(text);
+  if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+});
+
+export const repositorySpec = z.strictObject({
+  url: address,
+  credentials: reference.optional(),
+  /** Lines as in known_hosts; required by ssh. */
+  hostKeys: unique(text).default([]),
+  webhookSecret: reference.optional(),
+});
+
+const rolesError = { error: "must be viewer, approver, operator, admin, or promoter with its environments" };
+const role = z
+  .union(
+    [z.enum(["viewer", "approver", "operator", "admin"]), z.strictObject({ promoter: unique(environment).min(1) })],
+    rolesError,
+  )
+  .transform((role) =>
+    typeof role === "string" ? { role } : { role: "promoter" as const, environments: role.promoter },
+  );
+
+export const accessSpec = z.strictObject({
+  grants: z.array(z.strictObject({ to: unique(subject).min(1), roles: z.array(role).min(1) })).default([]),
+  tokens: z
+    .array(
+      z.strictObject({
+        name: text.max(63),
+        sha256: z.string().regex(/^[0-9a-f]{64}$/, { error: "must be the SHA-256 of the token in hex" }),
+        roles: z.array(role).min(1),
+      }),
+    )
+    .default([]),
+});
+
+const cel = text.max(10_000);
+/** CEL over `object`, tried in the order failed, inProgress, current; none true is Unknown. */
+export const healthRuleSpec = z
+  .strictObject({
+    apiVersion: z
+      .string()
+      .regex(/^(?:[a-z0-9.-]+\/)?v[0-9a-z]+$/, { error: "must be an apiVersion such as example.com/v1" }),
+    kind: text,
+    current: cel,
+    inProgress: cel.optional(),
+    failed: cel.optional(),
+  })
+  .transform(({ inProgress, failed, ...rule }) => ({
+    ...rule,
+    inProgress: inProgress ?? null,
+    failed: failed ?? null,
+  }));
+
+/** Empty lists match everything. The address is a secret: whoever knows it may write there. */
+export const notificationSpec = z.strictObject({
+  events: unique(z.string().regex(/^[a-z][a-z-]*$/, { error: "is no type of event" })).min(1),
+  environments: unique(environment).default([]),
+  applications: unique(application).default([]),
+  clusters: unique(cluster).default([]),
+  to: z.strictObject({ kind: z.enum(["webhook", "slack", "teams"]), address: reference }),
+});
+
+/** Whether this hub may reach the host is its own setting, checked when it connects. Never repeats the address. */
+function addressProblem(text: string): string | undefined {
+  const accepted = "must be an https:// or ssh:// address";
+  if (!/^(?:https?|ssh):\/\//.test(text)) return `${accepted} (ssh://git@host/path for the short ssh form)`;
+  if (!URL.canParse(text)) return accepted;
+  const url = new URL(text);
+  if (url.password !== "" || (url.username !== "" && url.protocol !== "ssh:"))
+    return "holds credentials: take them out, revoke them, and name new ones under credentials";
+  if (url.search !== "" || url.hash !== "") return "must end with the path: no query, which may hold credentials";
+  return /[\s\p{Cc}]/u.test(text) || url.hostname.startsWith("-") ? accepted : undefined;
+}

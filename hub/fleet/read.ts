@@ -1,0 +1,67 @@
+import { checkTogether } from "./check.ts";
+import { readDocument, type FailedDocument, type FleetDocument, type ReadDocument } from "./document.ts";
+import { collections, promotionKey, type Fleet } from "./fleet.ts";
+import type { FleetProblem } from "./problem.ts";
+import { readYaml } from "./yaml.ts";
+
+/** 8,000 Clusters fit into one file, and no file keeps its reader busy for more than about a second. */
+const maxFileBytes = 1024 * 1024;
+
+export type FleetFile = { readonly path: string; readonly bytes: Uint8Array };
+
+/**
+ * The fleet that files declare; only `*.yaml` and `*.yml` are read. Never throws: a document with a problem is left out
+ * and named in `fleet.failed`, and the others go on.
+ */
+export function readFleet(files: readonly FleetFile[]): { fleet: Fleet; problems: readonly FleetProblem[] } {
+  const read = files
+    .filter(({ path }) => /\.ya?ml$/i.test(path))
+    .toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))
+    .flatMap(readFile);
+  const documents = read.filter((document) => document.ok);
+  const broken = read.filter((document) => !document.ok);
+  const failed = broken.map(({ failed }) => failed);
+  const together = checkTogether(documents, failed);
+  const leftOut = new Set(together.filter(({ fatal }) => fatal).map(({ document }) => document));
+  const fleet = assemble(
+    documents.filter((document) => !leftOut.has(document)),
+    [...failed, ...[...leftOut].map(failedOf)],
+  );
+  const between = together.map(({ file, line, field, message }) => ({ file, line, field, message }));
+  return { fleet, problems: inOrder([...broken.flatMap(({ problems }) => problems), ...between]) };
+}
+
+function readFile({ path, bytes }: FleetFile): ReadDocument[] {
+  if (bytes.length > maxFileBytes) return [unreadable(path, "is larger than 1 MiB: cut it into several files")];
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return [unreadable(path, "is not UTF-8 text")];
+  }
+  return readYaml(text).map((document) => readDocument(path, document));
+}
+
+const unreadable = (file: string, message: string): ReadDocument => ({
+  ok: false,
+  failed: { file, line: 1, kind: null, name: null, environment: null },
+  problems: [{ file, line: 1, field: "", message }],
+});
+
+const failedOf = ({ kind, value, origin }: FleetDocument): FailedDocument => ({
+  ...origin,
+  kind,
+  name: value.name,
+  environment: kind === "Promotion" ? value.environment : null,
+});
+
+function assemble(documents: readonly FleetDocument[], failed: readonly FailedDocument[]): Fleet {
+  const maps = Object.fromEntries(Object.values(collections).map((name) => [name, new Map<string, unknown>()]));
+  for (const { kind, value, origin } of documents)
+    maps[collections[kind]]!.set(kind === "Promotion" ? promotionKey(value) : value.name, { ...value, ...origin });
+  // Each map was filled with its own kind alone, which the compiler cannot see.
+  return { ...maps, failed } as unknown as Fleet;
+}
+
+const inOrder = (problems: readonly FleetProblem[]): FleetProblem[] =>
+  problems.toSorted((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1));
