@@ -20,7 +20,7 @@ export type Telemetry = AsyncDisposable & {
   traced<T>(
     name: string,
     options: { attributes?: Attributes; parent?: Traceparent; links?: readonly Traceparent[] },
-    work: (own: { traceparent: Traceparent; set(attributes: Attributes): void }) => Promise<T>,
+    work: (own: { traceparent: Traceparent; set: (attributes: Attributes) => void }) => Promise<T>,
   ): Promise<T>;
 };
 

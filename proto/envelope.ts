@@ -25,6 +25,8 @@ export type Expected = {
   readonly highWater?: HighWater;
   /** Milliseconds since 1970; only a new document's delegation is held against it. */
   readonly now: number;
+  /** Taken before and kept: the dates of its delegation are not judged again. */
+  readonly isStored?: boolean;
 };
 
 export type Verified = { readonly ok: true; readonly state: DesiredState; readonly highWater: HighWater };
@@ -104,6 +106,7 @@ function judge(state: DesiredState, granted: Delegation, payloadHash: string, ex
       ? { ok: true, state, highWater }
       : refusal("Equivocation", `generation ${state.generation} came with other content before`);
   // Only here: an agent that was away for a year keeps the document it has, whatever became of the key.
+  if (expected.isStored === true) return { ok: true, state, highWater };
   if (expected.now < Number(granted.notBeforeMs)) return refusal("NotDelegated", "the hub's key is not valid yet");
   if (expected.now > Number(granted.notAfterMs)) return refusal("NotDelegated", "the hub's key has expired");
   return { ok: true, state, highWater };

@@ -25,7 +25,11 @@ export function checkJoinToken(text: string, secret: Uint8Array, nowMs: number):
   const expected = mac(bytes, secret);
   if (more.length > 0 || given.length !== expected.length || !timingSafeEqual(given, expected))
     return { ok: false, because: "the join token is not of this hub" };
-  const { cluster, jti, notAfterMs } = JSON.parse(bytes.toString("utf8")) as Record<keyof JoinToken, never>;
+  const { cluster, jti, notAfterMs } = JSON.parse(bytes.toString("utf8")) as {
+    cluster: string;
+    jti: string;
+    notAfterMs: number;
+  };
   if (nowMs > notAfterMs)
     return { ok: false, because: `the join token has ended: run plumb cluster register ${cluster} again` };
   return { ok: true, token: { cluster: clusterId(cluster), jti, notAfterMs } };

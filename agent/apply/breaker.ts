@@ -1,0 +1,22 @@
+const hourMs = 3_600_000;
+
+/** At most `limit` deletions in any hour: the last guard against a mistake that every rule above let through. */
+export class DeletionBreaker {
+  readonly #limit: number;
+  readonly #monotonic: () => number;
+  #times: number[] = [];
+
+  constructor(limit: number, monotonic: () => number) {
+    this.#limit = limit;
+    this.#monotonic = monotonic;
+  }
+
+  /** Takes one deletion from the hour's allowance; false when there is none left. */
+  take(): boolean {
+    const now = this.#monotonic();
+    this.#times = this.#times.filter((at) => now - at < hourMs);
+    if (this.#times.length >= this.#limit) return false;
+    this.#times.push(now);
+    return true;
+  }
+}

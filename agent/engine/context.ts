@@ -1,0 +1,62 @@
+import type { DeletionBreaker } from "#agent/apply/breaker.ts";
+import type { Cluster, ObjectAddress } from "#agent/cluster/cluster.ts";
+import type { Journal, NewEvent } from "#agent/report/journal.ts";
+import type { Owned, Head } from "#agent/state/head.ts";
+import type { StateStore } from "#agent/state/store.ts";
+import type { Clock } from "#lib/clock.ts";
+import type { Log } from "#lib/log.ts";
+import type { Telemetry } from "#lib/telemetry.ts";
+import type { ClusterId } from "#proto/ids.ts";
+import { parseRefKey } from "#proto/object.ts";
+import type { ApplicationState, Model, Tracked } from "./model.ts";
+
+/** What every part of the engine works with. */
+export type Context = {
+  readonly cluster: Cluster;
+  readonly clusterId: ClusterId;
+  /** The agent's own: nothing is applied there. */
+  readonly namespace: string;
+  readonly model: Model;
+  readonly store: StateStore;
+  readonly journal: Journal;
+  readonly breaker: DeletionBreaker;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly telemetry: Telemetry;
+  /** Keys the digests that stand for hidden values; of this agent alone. */
+  readonly salt: string;
+  /** The engine's life. */
+  readonly signal: AbortSignal;
+  /** Something about this Application may have changed: its status is looked at soon. */
+  touched(application: ApplicationState): void;
+  /** An apply of this object has its answer and its baseline: events that were held are judged now. */
+  released(tracked: Tracked): void;
+  /** Watches this kind from now on. */
+  watch(apiVersion: string, kind: string): Promise<void>;
+  /** Resolves true when `holds` does, false after `limitMs`. Asked again whenever anything is touched. */
+  until(holds: () => boolean, limitMs: number, signal: AbortSignal): Promise<boolean>;
+};
+
+/** Journals something that happened to an Application. */
+export function record(context: Context, application: ApplicationState, body: NonNullable<NewEvent["body"]>): void {
+  context.journal.record({
+    atMs: BigInt(context.clock.now()),
+    application: application.name,
+    environment: application.head?.environment ?? "",
+    traceparent: application.traceparent,
+    body,
+  });
+}
+
+/** Saves a head, with the newest document when no Secret holds it yet. */
+export async function saveHead(context: Context, application: ApplicationState, head: Head): Promise<void> {
+  const envelope = context.model.unsaved;
+  await context.store.saveHead(head, envelope, context.signal);
+  application.head = head;
+  if (context.model.unsaved === envelope) context.model.unsaved = undefined;
+}
+
+export const addressOfKey = (key: string, { apiVersion }: Pick<Owned, "apiVersion">): ObjectAddress => ({
+  ...parseRefKey(key),
+  apiVersion,
+});

@@ -1,0 +1,109 @@
+import type { KeyObject } from "node:crypto";
+import { BundleRefused } from "#proto/bundle.ts";
+import { sameRun } from "./reconcile.ts";
+import { verifyDesiredState } from "#proto/envelope.ts";
+import type { RunEntry } from "#proto/desired-state.ts";
+import type { BlobAddress } from "#proto/ids.ts";
+import { openKey, SealRefused } from "#proto/sealed-key.ts";
+import { backoffMs } from "#lib/retry.ts";
+import { reasonOf } from "#lib/log.ts";
+import { takeBundle } from "./bundles.ts";
+import { record, type Context } from "./context.ts";
+import { applicationOf, type ApplicationState } from "./model.ts";
+
+export type Trust = { readonly rootKey: Uint8Array; readonly sealingKey: KeyObject };
+export type FetchBlob = (address: BlobAddress, slices: number, signal: AbortSignal) => Promise<Uint8Array[]>;
+
+const retries = { firstMs: 500, capMs: 60_000 };
+
+/** Takes a document, or refuses it and says why; the last good one stays. True when it was new. */
+export function takeDocument(context: Context, trust: Trust, bytes: Uint8Array, traceparent: string): boolean {
+  const { model, clock, log } = context;
+  const verdict = verifyDesiredState(bytes, {
+    rootKey: trust.rootKey,
+    cluster: context.clusterId,
+    now: clock.now(),
+    ...(model.document === undefined ? {} : { highWater: model.document.highWater }),
+  });
+  if (!verdict.ok) {
+    log.warn({ reason: verdict.reason }, `document refused: ${verdict.detail}`);
+    context.journal.record({
+      atMs: BigInt(clock.now()),
+      application: "",
+      environment: "",
+      traceparent,
+      body: { $case: "refusal", value: { reason: verdict.reason, detail: verdict.detail, epoch: 0, generation: 0n } },
+    });
+    return false;
+  }
+  const { state, highWater } = verdict;
+  if (model.document?.highWater.payloadHash === highWater.payloadHash) return false;
+  model.document = { bytes, state, highWater };
+  model.unsaved = bytes;
+  for (const entry of state.entries) {
+    const application = applicationOf(model, entry.application);
+    const isSame = entry.kind === "run" && sameRun(application.head?.run, entry);
+    if (isSame && application.phase === "Applied") continue;
+    application.traceparent = traceparent;
+    // What runs for an older entry is called off; its intent is in the state, so nothing is lost.
+    application.run?.abort(new Error("a newer document came"));
+  }
+  return true;
+}
+
+/**
+ * Fetches, verifies and opens what the newest document runs and is not here yet. Gives the Applications whose bundles
+ * could not be had; they hold what they have.
+ */
+export async function fetchBundles(context: Context, trust: Trust, fetch: FetchBlob): Promise<ApplicationState[]> {
+  const missing: ApplicationState[] = [];
+  for (const entry of context.model.document?.state.entries ?? []) {
+    if (entry.kind !== "run") continue;
+    const application = applicationOf(context.model, entry.application);
+    if (application.bundle?.digest === entry.digest) continue;
+    try {
+      const slices = await fetch(entry.address, entry.slices, context.signal);
+      application.bundle = open(context, trust, entry, slices);
+      application.reason = "";
+    } catch (error) {
+      context.signal.throwIfAborted();
+      application.reason = `bundle ${entry.digest.slice(0, 12)} of ${entry.revision.slice(0, 7)} could not be taken: ${reasonOf(error)}`;
+      tellRefusal(context, application, error);
+      missing.push(application);
+    }
+  }
+  return missing;
+}
+
+/** The bundle that an Application ran when the agent stopped, from its own state. */
+export function openStored(
+  context: Context,
+  trust: Trust,
+  application: ApplicationState,
+  slices: ReadonlyMap<BlobAddress, readonly Uint8Array[]>,
+): string | undefined {
+  const run = application.head?.run;
+  if (run === undefined || run === null) return undefined;
+  try {
+    application.bundle = open(context, trust, run, slices.get(run.address) ?? []);
+    application.bundle.forget();
+    return undefined;
+  } catch (error) {
+    return `the stored bundle of ${application.name} cannot be opened: ${reasonOf(error)}`;
+  }
+}
+
+export const fetchRetryMs = (attempt: number): number => backoffMs(retries, attempt);
+
+function open(context: Context, trust: Trust, run: RunEntry, slices: readonly Uint8Array[]) {
+  const contentKey = openKey(run.sealedKey, trust.sealingKey, { cluster: context.clusterId, digest: run.digest });
+  return takeBundle(run, slices, contentKey, context.clusterId);
+}
+
+function tellRefusal(context: Context, application: ApplicationState, error: unknown): void {
+  context.log.warn({ application: application.name, because: reasonOf(error) }, "bundle not taken");
+  if (!(error instanceof BundleRefused) && !(error instanceof SealRefused)) return;
+  const { epoch, generation } = context.model.document!.state;
+  const value = { reason: error.name, detail: application.reason, epoch, generation };
+  record(context, application, { $case: "refusal", value });
+}

@@ -1,0 +1,282 @@
+import { DeletionBreaker } from "#agent/apply/breaker.ts";
+import type { Cluster } from "#agent/cluster/cluster.ts";
+import type { Journal } from "#agent/report/journal.ts";
+import { openState } from "#agent/state/store.ts";
+import type { Clock } from "#lib/clock.ts";
+import { KeyedWorker } from "#lib/keyed-worker.ts";
+import { reasonOf, type Log } from "#lib/log.ts";
+import { backoffMs } from "#lib/retry.ts";
+import type { Telemetry } from "#lib/telemetry.ts";
+import type { ApplicationStatus } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import type { ApplicationName, ClusterId } from "#proto/ids.ts";
+import { verifyDesiredState } from "#proto/envelope.ts";
+import { compareOrder } from "#proto/desired-state.ts";
+import { parseRefKey } from "#proto/object.ts";
+import { sha256Hex } from "#proto/json.ts";
+import type { Context } from "./context.ts";
+import { fetchBundles, fetchRetryMs, openStored, takeDocument, type FetchBlob, type Trust } from "./documents.ts";
+import { heal } from "./heal.ts";
+import { judgeHeld, type Suspicion } from "./judge.ts";
+import { applicationOf, createModel, track, type ApplicationState } from "./model.ts";
+import { tellReceipts, repeatReceipt } from "./receipts.ts";
+import { reconcile, settle } from "./reconcile.ts";
+import { statusOf } from "./status.ts";
+import { createWatches } from "./watches.ts";
+
+/** Applications reconciled at once; each has its own eight requests in flight, so a few keep a server busy. */
+const applicationsAtOnce = 4;
+/** Heals in flight. */
+const healsAtOnce = 8;
+/** More deletions than this in an hour are a mistake until a person on the spot says otherwise. */
+const deletionsAnHour = 500;
+const collectEveryMs = 3_600_000;
+const retries = { firstMs: 1_000, capMs: 60_000 };
+
+export type EngineOptions = {
+  readonly cluster: Cluster;
+  readonly clusterId: ClusterId;
+  readonly namespace: string;
+  readonly trust: Trust;
+  readonly fetch: FetchBlob;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly telemetry: Telemetry;
+  /** Told of each Application whose status is another now. */
+  readonly onStatus: (status: ApplicationStatus) => void;
+};
+
+/** Keeps one cluster at its newest verified document, alone if it must. */
+export type Engine = AsyncDisposable & {
+  take(bytes: Uint8Array, traceparent: string): void;
+  statuses(): ApplicationStatus[];
+  /** The newest verified document, byte for byte; empty before the first. */
+  envelope(): Uint8Array;
+  order(): { epoch: number; generation: bigint };
+  /** Receipts again, for a hub that lost them. */
+  repeatReceipts(): void;
+  /** Resolves when nothing is being fetched, applied or healed. */
+  settled(): Promise<void>;
+};
+
+/** Loads what was known, compares the cluster with it, heals what differs, and then follows documents. */
+export async function startEngine(options: EngineOptions): Promise<Engine> {
+  const { cluster, clusterId, namespace, trust, clock, log } = options;
+  const life = new AbortController();
+  const model = createModel();
+  const store = openState(cluster, namespace);
+  const suspicions = new Map<string, Suspicion>();
+  const sentStatus = new Map<ApplicationName, string>();
+  const failures = new Map<ApplicationName, number>();
+  const waiters = new Set<() => void>();
+  let dirty = new Set<ApplicationState>();
+  let fetching: Promise<void> = Promise.resolve();
+  let fetchRound = 0;
+
+  const context: Context = {
+    cluster,
+    clusterId,
+    namespace,
+    model,
+    store,
+    journal: options.journal,
+    breaker: new DeletionBreaker(deletionsAnHour, () => clock.monotonic()),
+    clock,
+    log,
+    telemetry: options.telemetry,
+    salt: sha256Hex(`drift salt ${clusterId} ${trust.sealingKey.export({ format: "jwk" }).d ?? ""}`),
+    signal: life.signal,
+    touched(application) {
+      if (dirty.size === 0) setImmediate(tellStatus);
+      dirty.add(application);
+    },
+    released: (tracked) => judgeHeld(context, tracked, suspect),
+    watch: (apiVersion, kind) => watches.start(apiVersion, kind),
+    async until(holds, limitMs, signal) {
+      if (holds()) return true;
+      const limit = new AbortController();
+      const both = AbortSignal.any([signal, limit.signal]);
+      return new Promise<boolean>((resolve, reject) => {
+        const done = (value: boolean): void => {
+          waiters.delete(look);
+          limit.abort();
+          resolve(value);
+        };
+        const look = (): void => (holds() ? done(true) : undefined);
+        waiters.add(look);
+        clock.sleep(limitMs, { signal: both }).then(
+          () => done(false),
+          (error: unknown) => {
+            waiters.delete(look);
+            if (signal.aborted) reject(error);
+          },
+        );
+      });
+    },
+  };
+
+  function tellStatus(): void {
+    const touched = dirty;
+    dirty = new Set();
+    for (const application of touched) {
+      tellReceipts(context, application);
+      const status = statusOf(context, application);
+      const text = JSON.stringify({ ...status, atMs: "", generation: "" }, (_key, value: unknown) =>
+        typeof value === "bigint" ? String(value) : value,
+      );
+      if (sentStatus.get(application.name) === text) continue;
+      sentStatus.set(application.name, text);
+      options.onStatus(status);
+    }
+    for (const look of waiters) look();
+  }
+
+  function suspect(key: string, suspicion: Suspicion): void {
+    suspicions.set(key, suspicion);
+    healers.add(key);
+  }
+
+  const healers = new KeyedWorker<string>(async (key) => {
+    const suspicion = suspicions.get(key);
+    suspicions.delete(key);
+    if (suspicion === undefined || life.signal.aborted) return;
+    let again: number | undefined;
+    try {
+      again = await heal(context, key, suspicion);
+    } catch (error) {
+      if (life.signal.aborted) return;
+      log.warn({ object: key, because: reasonOf(error) }, "heal failed; it is tried again");
+      again = retries.firstMs;
+    }
+    if (again === undefined) return;
+    later(again, () => {
+      if (!suspicions.has(key)) suspect(key, { kind: "missing" });
+    });
+  }, healsAtOnce);
+
+  const reconcilers = new KeyedWorker<ApplicationName>(async (name) => {
+    const application = applicationOf(model, name);
+    try {
+      await reconcile(context, application);
+      failures.delete(name);
+      // An object that moved away is forgotten by its former owner once the new one has it.
+      for (const other of waitingForMoves(name)) reconcilers.add(other);
+    } catch (error) {
+      if (life.signal.aborted) return;
+      const attempt = (failures.get(name) ?? 0) + 1;
+      failures.set(name, attempt);
+      log.warn({ application: name, because: reasonOf(error) }, "apply stopped; it is tried again");
+      settle(context, application, "Failed", reasonOf(error));
+      later(backoffMs(retries, attempt), () => reconcilers.add(name));
+    }
+  }, applicationsAtOnce);
+
+  function waitingForMoves(name: ApplicationName): ApplicationName[] {
+    const mine = model.applications.get(name)?.head?.inventory;
+    if (mine === undefined) return [];
+    return [...model.applications.values()]
+      .filter((other) => other.name !== name && other.bundle !== undefined && other.head?.complete === true)
+      .filter(({ head, bundle }) => [...head!.inventory.keys()].some((key) => mine.has(key) && !bundle!.keys.has(key)))
+      .map((other) => other.name);
+  }
+
+  function later(ms: number, work: () => void): void {
+    clock.sleep(ms, { signal: life.signal }).then(work, () => undefined);
+  }
+
+  const watches = createWatches(context, suspect);
+
+  /** Fetches what is missing, again and again while it is; each round begun anew by a newer document. */
+  async function fetchAndReconcile(): Promise<void> {
+    const round = ++fetchRound;
+    const isNewest = (): boolean => round === fetchRound && !life.signal.aborted;
+    for (let attempt = 1; isNewest(); attempt += 1) {
+      const missing = await fetchBundles(context, trust, options.fetch);
+      const names = attempt === 1 ? model.document!.state.entries.map(({ application }) => application) : [];
+      for (const name of new Set([...names, ...model.applications.keys()])) reconcilers.add(name);
+      void reconcilers.idle().then(saveDocument);
+      if (missing.length === 0) return;
+      await clock.sleep(fetchRetryMs(attempt), { signal: life.signal });
+    }
+  }
+
+  async function saveDocument(): Promise<void> {
+    const { unsaved } = model;
+    if (unsaved === undefined || life.signal.aborted) return;
+    try {
+      await store.saveEnvelope(unsaved, life.signal);
+      if (model.unsaved === unsaved) model.unsaved = undefined;
+    } catch (error) {
+      if (!life.signal.aborted) log.warn({ because: reasonOf(error) }, "document not saved; the next change saves it");
+    }
+  }
+
+  async function restore(): Promise<void> {
+    const loaded = await store.load(life.signal);
+    for (const problem of loaded.problems) log.error({ problem }, "part of the agent's memory cannot be read");
+    for (const bytes of loaded.envelopes) {
+      const taken = verifyDesiredState(bytes, { rootKey: trust.rootKey, cluster: clusterId, now: 0, isStored: true });
+      if (!taken.ok) log.error({ reason: taken.reason }, "a stored document cannot be used");
+      else if (model.document === undefined || compareOrder(taken.highWater, model.document.highWater) > 0)
+        model.document = { bytes, state: taken.state, highWater: taken.highWater };
+    }
+    for (const head of loaded.heads) {
+      const application = applicationOf(model, head.application);
+      application.head = head;
+      application.phase = head.complete ? "Applied" : "Held";
+      for (const key of head.inventory.keys()) track(model, key, head.application);
+      const problem = openStored(context, trust, application, loaded.slices);
+      if (problem !== undefined) log.error({ problem }, "a stored bundle cannot be used; it is fetched again");
+    }
+    const kinds = new Map<string, { apiVersion: string; kind: string }>();
+    for (const head of loaded.heads)
+      for (const [key, { apiVersion }] of head.inventory) {
+        const { kind } = parseRefKey(key);
+        kinds.set(`${apiVersion} ${kind}`, { apiVersion, kind });
+      }
+    await Promise.all([...kinds.values()].map(({ apiVersion, kind }) => watches.start(apiVersion, kind)));
+    for (const application of model.applications.values()) context.touched(application);
+    if (model.document !== undefined) fetching = quietly(fetchAndReconcile());
+  }
+
+  const quietly = (work: Promise<void>): Promise<void> =>
+    work.catch((error: unknown) => {
+      if (!life.signal.aborted) log.error({ because: reasonOf(error) }, "fetching bundles stopped");
+    });
+
+  async function collectGarbage(): Promise<void> {
+    while (!life.signal.aborted) {
+      await clock.sleep(collectEveryMs, { signal: life.signal });
+      const inUse = new Set(
+        [...model.applications.values()].flatMap(({ head }) => (head?.run ? [head.run.address] : [])),
+      );
+      await store.collect(inUse, life.signal).catch(() => undefined);
+    }
+  }
+
+  await restore();
+  const collecting = collectGarbage().catch(() => undefined);
+
+  return {
+    take(bytes, traceparent) {
+      if (takeDocument(context, trust, bytes, traceparent)) fetching = quietly(fetchAndReconcile());
+    },
+    statuses: () => [...model.applications.values()].map((application) => statusOf(context, application)),
+    envelope: () => model.document?.bytes ?? new Uint8Array(),
+    order: () => ({ epoch: model.document?.state.epoch ?? 0, generation: model.document?.state.generation ?? 0n }),
+    repeatReceipts() {
+      for (const application of model.applications.values()) repeatReceipt(context, application);
+    },
+    async settled() {
+      do {
+        await fetching;
+        await Promise.all([reconcilers.idle(), healers.idle()]);
+        await new Promise((resolve) => setImmediate(resolve));
+      } while (!reconcilers.isIdle || !healers.isIdle || dirty.size > 0);
+    },
+    async [Symbol.asyncDispose]() {
+      life.abort(new Error("the agent ends"));
+      await Promise.all([reconcilers.close(), healers.close(), watches.ended(), fetching, collecting]);
+    },
+  };
+}

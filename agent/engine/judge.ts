@@ -1,0 +1,78 @@
+import type { ObjectList, WatchEvent } from "#agent/cluster/cluster.ts";
+import { compare } from "#agent/drift/baseline.ts";
+import { healthOf } from "#agent/health/health.ts";
+import { refKey, refOf, type KubeObject } from "#proto/object.ts";
+import type { Context } from "./context.ts";
+import { entryOf, ownedOf, setOwned, versionOf, type Tracked } from "./model.ts";
+import { isOurs } from "./send.ts";
+
+/** What an event gives reason to look at. */
+export type Suspicion =
+  | { readonly kind: "differs"; readonly seen: KubeObject; readonly isReplaced: boolean }
+  /** Deleted, or without our label: only a GET by name tells. */
+  | { readonly kind: "missing" };
+
+type Suspect = (key: string, suspicion: Suspicion) => void;
+type Change = Exclude<WatchEvent, { type: "BOOKMARK" }>;
+
+/** Judges one watch event. Objects that no inventory names are nobody's business, whatever their labels say. */
+export function judgeEvent(context: Context, event: Change, suspect: Suspect): void {
+  const tracked = context.model.tracked.get(refKey(refOf(event.object)));
+  if (tracked === undefined) return;
+  if (tracked.isInFlight) {
+    tracked.held = event;
+    return;
+  }
+  const version = versionOf(event.object);
+  if (version <= tracked.version) return;
+  tracked.version = version;
+  if (event.type === "DELETED") suspect(tracked.key, { kind: "missing" });
+  else judgeObject(context, tracked, event.object, suspect);
+}
+
+/** What was held while an apply was in flight, once its answer is here. */
+export function judgeHeld(context: Context, tracked: Tracked, suspect: Suspect): void {
+  const { held } = tracked;
+  tracked.held = undefined;
+  if (held !== undefined) judgeEvent(context, held, suspect);
+}
+
+/**
+ * Judges everything of one kind after a LIST. A list older than what was seen means that the server went back in time:
+ * versions are forgotten and hashes alone compared.
+ */
+export function judgeList(context: Context, list: ObjectList, keys: readonly Tracked[], suspect: Suspect): void {
+  const listed = BigInt(list.resourceVersion);
+  const wentBack = keys.some(({ version, isInFlight }) => !isInFlight && version > listed);
+  if (wentBack) for (const tracked of keys) tracked.version = 0n;
+  const found = new Map(list.items.map((object) => [refKey(refOf(object)), object]));
+  for (const tracked of keys) {
+    const object = found.get(tracked.key);
+    if (object !== undefined) judgeEvent(context, { type: "MODIFIED", object }, suspect);
+    // Applied after the list was made, or being applied: not missing.
+    else if (tracked.version <= listed && !tracked.isInFlight) suspect(tracked.key, { kind: "missing" });
+  }
+}
+
+function judgeObject(context: Context, tracked: Tracked, object: KubeObject, suspect: Suspect): void {
+  const { model } = context;
+  const application = model.applications.get(tracked.application)!;
+  const health = healthOf(object, context.clock.now());
+  const isNews = health.state !== tracked.health.state || health.reason !== tracked.health.reason;
+  tracked.health = health;
+  if (isNews) context.touched(application);
+  const owned = ownedOf(model, tracked);
+  // Pending: it will be applied anyway. Terminating: wait until it is gone.
+  if (owned?.baseline === null || owned === undefined || object.metadata.deletionTimestamp !== undefined) return;
+  if (entryOf(model, tracked.application)?.kind === "remove") return;
+  const isReplaced = owned.uid !== "" && owned.uid !== object.metadata.uid;
+  if (isReplaced && isOurs(object, context)) {
+    const fields = { object: tracked.key, before: owned.uid, now: object.metadata.uid };
+    context.log.warn(fields, "adopted again: the object came back under another uid with our own fields");
+    setOwned(model, tracked.application, tracked.key, { ...owned, uid: object.metadata.uid ?? "" });
+  }
+  const verdict = compare(owned.baseline, object);
+  if (verdict !== "same" || (isReplaced && !isOurs(object, context)))
+    suspect(tracked.key, { kind: "differs", seen: object, isReplaced: isReplaced && !isOurs(object, context) });
+  else if (tracked.episode !== undefined) suspect(tracked.key, { kind: "differs", seen: object, isReplaced: false });
+}

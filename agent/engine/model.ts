@@ -1,0 +1,136 @@
+import type { WatchEvent } from "#agent/cluster/cluster.ts";
+import type { Failure } from "#agent/apply/failure.ts";
+import type { Health } from "#agent/health/condition.ts";
+import type { Head, Owned } from "#agent/state/head.ts";
+import type { DesiredState, Entry } from "#proto/desired-state.ts";
+import type { HighWater } from "#proto/envelope.ts";
+import type { ApplicationName } from "#proto/ids.ts";
+import type { KubeObject } from "#proto/object.ts";
+import type { Bundle } from "./bundles.ts";
+
+export type Phase = "Applying" | "Applied" | "Held" | "Blocked" | "Failed" | "Removing" | "Removed";
+
+/** A difference from its first sight to its end. */
+export type Episode = { readonly id: string; readonly seenAtMs: number; readonly state: "seen" | "contested" };
+
+/** What is known of one owned object besides its inventory entry. */
+export type Tracked = {
+  readonly key: string;
+  application: ApplicationName;
+  health: Health;
+  /** Highest resourceVersion seen or answered; events at or below it say nothing new. */
+  version: bigint;
+  /** An apply of ours is on its way: events wait for its answer. */
+  isInFlight: boolean;
+  held: Exclude<WatchEvent, { type: "BOOKMARK" }> | undefined;
+  episode: Episode | undefined;
+  /** Monotonic times of the last heals, for telling a fight. */
+  heals: number[];
+  /** Contested: no heal before this monotonic time. */
+  notBefore: number;
+  backoffStep: number;
+};
+
+export type ApplicationState = {
+  readonly name: ApplicationName;
+  head: Head | undefined;
+  /** Of `head.run`, or of the newer run entry that is being applied. */
+  bundle: Bundle | undefined;
+  phase: Phase;
+  reason: string;
+  /** By key: what could not be applied, and why. */
+  problems: Map<string, Failure>;
+  /** Keys that the running reconcile will apply itself: healing leaves them alone. */
+  applying: Set<string>;
+  /** Calls the running reconcile off, because something newer is wanted. */
+  run: AbortController | undefined;
+  /** Monotonic time since when every object has been Current at this digest. */
+  currentSince: number | undefined;
+  /** Soak marks of this digest that were reported. */
+  marks: Set<number>;
+  counts: { created: number; configured: number; unchanged: number; pruned: number };
+  lastReceipt: string;
+  traceparent: string;
+};
+
+export type TakenDocument = { readonly bytes: Uint8Array; readonly state: DesiredState; readonly highWater: HighWater };
+
+/** All that one agent knows, in memory. Changed only by the files of this folder. */
+export type Model = {
+  document: TakenDocument | undefined;
+  /** Taken, and not yet in any Secret. */
+  unsaved: Uint8Array | undefined;
+  readonly applications: Map<ApplicationName, ApplicationState>;
+  readonly tracked: Map<string, Tracked>;
+};
+
+export const createModel = (): Model => ({
+  document: undefined,
+  unsaved: undefined,
+  applications: new Map(),
+  tracked: new Map(),
+});
+
+export function applicationOf(model: Model, name: ApplicationName): ApplicationState {
+  const known = model.applications.get(name);
+  if (known !== undefined) return known;
+  const fresh: ApplicationState = {
+    name,
+    head: undefined,
+    bundle: undefined,
+    phase: "Held",
+    reason: "",
+    problems: new Map(),
+    applying: new Set(),
+    run: undefined,
+    currentSince: undefined,
+    marks: new Set(),
+    counts: { created: 0, configured: 0, unchanged: 0, pruned: 0 },
+    lastReceipt: "",
+    traceparent: "",
+  };
+  model.applications.set(name, fresh);
+  return fresh;
+}
+
+export function track(model: Model, key: string, application: ApplicationName): Tracked {
+  const known = model.tracked.get(key);
+  if (known !== undefined) {
+    known.application = application;
+    return known;
+  }
+  const fresh: Tracked = {
+    key,
+    application,
+    health: { state: "Unknown", reason: "not seen yet" },
+    version: 0n,
+    isInFlight: false,
+    held: undefined,
+    episode: undefined,
+    heals: [],
+    notBefore: 0,
+    backoffStep: 0,
+  };
+  model.tracked.set(key, fresh);
+  return fresh;
+}
+
+/** The inventory entry of a key, and whose it is. */
+export function ownedOf(model: Model, tracked: Tracked): Owned | undefined {
+  return model.applications.get(tracked.application)?.head?.inventory.get(tracked.key);
+}
+
+/** Changes one entry in memory; the next head that is saved carries it. Null: no longer owned. */
+export function setOwned(model: Model, application: ApplicationName, key: string, owned: Owned | null): void {
+  const head = model.applications.get(application)?.head;
+  if (head === undefined) return;
+  // The one place that writes into an inventory: copying a thousand entries for each object of an apply would not do.
+  const inventory = head.inventory as Map<string, Owned>;
+  if (owned === null) inventory.delete(key);
+  else inventory.set(key, owned);
+}
+
+export const entryOf = (model: Model, application: ApplicationName): Entry | undefined =>
+  model.document?.state.entries.find((entry) => entry.application === application);
+
+export const versionOf = (object: KubeObject): bigint => BigInt(object.metadata.resourceVersion ?? "0");

@@ -1,0 +1,299 @@
+import { keysOf, stagesOf, type Stage } from "#agent/apply/order.ts";
+import type { Failure } from "#agent/apply/failure.ts";
+import type { Owned } from "#agent/state/head.ts";
+import type { RunEntry } from "#proto/desired-state.ts";
+import { canonicalJson } from "#proto/json.ts";
+import { describeRef, parseRefKey, refKey, refOf, type KubeObject } from "#proto/object.ts";
+import { backoffMs } from "#lib/retry.ts";
+import type { Bundle, Desired } from "./bundles.ts";
+import { record, saveHead, type Context } from "./context.ts";
+import { entryOf, setOwned, track, type ApplicationState, type Model } from "./model.ts";
+import { pruneSurplus, removeWhole } from "./pruning.ts";
+import { firstContact, send, type Sent } from "./send.ts";
+
+/** Requests of one Application in flight; 4 to 16 measured best against one API server. */
+const concurrency = 8;
+/** A CRD is Established within a second; a server that needs longer is in trouble, and the apply of its objects retries. */
+const establishedLimitMs = 30_000;
+const passingTries = 3;
+const retries = { firstMs: 200, capMs: 60_000 };
+
+/** Brings one Application to what its newest entry says: run, hold or remove. Absence means hold. */
+export async function reconcile(context: Context, application: ApplicationState): Promise<void> {
+  const entry = entryOf(context.model, application.name);
+  if (entry === undefined) return settle(context, application, "Held", "the hub's document does not name it");
+  if (entry.kind === "hold") return settle(context, application, "Held", entry.because);
+  if (entry.kind === "remove") return removeWhole(context, application, entry);
+  if (application.bundle?.digest !== entry.digest)
+    return settle(context, application, "Held", application.reason || "its bundle was not fetched yet");
+  const blocked = blockedBecause(context, application, application.bundle);
+  if (blocked !== undefined) return settle(context, application, "Blocked", blocked);
+  const run = new AbortController();
+  application.run = run;
+  const signal = AbortSignal.any([run.signal, context.signal]);
+  const options = { attributes: { application: application.name }, parent: application.traceparent };
+  try {
+    await context.telemetry.traced("agent.apply", options, async ({ set }) => {
+      set({ revision: entry.revision, cluster: context.clusterId });
+      await applyRun(context, application, entry, application.bundle!, signal);
+    });
+  } catch (error) {
+    // Called off by a newer document: its own reconcile follows. Anything else is ours to tell.
+    if (!run.signal.aborted) throw error;
+  } finally {
+    application.run = undefined;
+    application.applying = new Set();
+    context.touched(application);
+  }
+}
+
+async function applyRun(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+  signal: AbortSignal,
+): Promise<void> {
+  const desired = bundle.desired();
+  const head = application.head;
+  const todo = new Set(
+    [...desired].filter(([key, { hash }]) => needsApply(head?.inventory.get(key), hash)).map(([key]) => key),
+  );
+  const surplus = [...(head?.inventory.keys() ?? [])].some((key) => !desired.has(key));
+  if (
+    todo.size === 0 &&
+    !surplus &&
+    head?.run !== null &&
+    head !== undefined &&
+    head.complete &&
+    sameRun(head.run, entry)
+  ) {
+    application.head = { ...head, run: entry };
+    return settle(context, application, "Applied", "");
+  }
+  application.phase = "Applying";
+  application.reason = "";
+  application.problems = new Map();
+  application.counts = { created: 0, configured: 0, unchanged: desired.size - todo.size, pruned: 0 };
+  application.applying = todo;
+  context.touched(application);
+  await intend(context, application, entry, bundle, todo);
+  const work: Work = { desired, todo, fresh: new Set() };
+  for (const stage of stagesOf([...desired.values()].map(({ object }) => object)))
+    await applyStage(context, application, stage, work, signal);
+  await retryPassing(context, application, work, signal);
+  application.applying = new Set();
+  if (application.problems.size > 0) {
+    await saveHead(context, application, application.head!);
+    return settle(context, application, "Failed", describeProblems(application));
+  }
+  const blocked = await pruneSurplus(context, application, desired, entry, signal);
+  const { environment } = entry;
+  await saveHead(context, application, { ...application.head!, environment, run: entry, complete: true });
+  bundle.forget();
+  settle(context, application, "Applied", blocked ?? "");
+}
+
+const needsApply = (owned: Owned | undefined, hash: string): boolean =>
+  owned === undefined || owned.baseline === null || owned.applied !== hash;
+
+/** The same objects under the same policy. Sealed keys differ each time they are sealed. */
+export const sameRun = (a: RunEntry | null | undefined, b: RunEntry): boolean =>
+  a !== null &&
+  a !== undefined &&
+  a.digest === b.digest &&
+  a.revision === b.revision &&
+  a.environment === b.environment &&
+  canonicalJson(a.delivery) === canonicalJson(b.delivery);
+
+/** What is about to happen is written down first, so that a crash in the middle orphans nothing and tells no false drift. */
+async function intend(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+  todo: ReadonlySet<string>,
+): Promise<void> {
+  if (application.head?.run?.address !== entry.address)
+    await context.store.saveSlices(entry.address, bundle.slices, context.signal);
+  const inventory = new Map(application.head?.inventory);
+  for (const key of todo) {
+    const { apiVersion } = bundle.desired().get(key)!.object;
+    const before = inventory.get(key) ?? ownedByAnother(context.model, application, key);
+    inventory.set(key, { apiVersion, uid: before?.uid ?? "", applied: before?.applied ?? "", baseline: null });
+    track(context.model, key, application.name);
+  }
+  const { name, environment } = { name: application.name, environment: entry.environment };
+  await saveHead(context, application, { application: name, environment, run: entry, complete: false, inventory });
+}
+
+/** An object that moves here from another Application keeps what is known of it: it is no first contact. */
+function ownedByAnother(model: Model, application: ApplicationState, key: string): Owned | undefined {
+  for (const other of model.applications.values())
+    if (other !== application && other.head?.inventory.has(key)) return other.head.inventory.get(key);
+  return undefined;
+}
+
+/** One reconcile's work. `fresh`: namespaces that it made itself, where nothing of others can be yet. */
+type Work = {
+  readonly desired: ReadonlyMap<string, Desired>;
+  readonly todo: ReadonlySet<string>;
+  readonly fresh: Set<string>;
+};
+
+async function applyStage(
+  context: Context,
+  application: ApplicationState,
+  stage: Stage,
+  work: Work,
+  signal: AbortSignal,
+): Promise<void> {
+  const { todo } = work;
+  const keys = [...keysOf(stage.objects)].filter((key) => todo.has(key));
+  await watchKinds(
+    context,
+    stage.objects.filter((object) => todo.has(refKey(refOf(object)))),
+  );
+  await eachOf(keys, async (key) => {
+    for (let attempt = 1; ; attempt += 1) {
+      const failure = await applyOne(context, application, work, key, signal);
+      if (failure === undefined || failure.final || attempt === passingTries) return;
+      await context.clock.sleep(failure.retryAfterMs ?? backoffMs(retries, attempt), { signal });
+    }
+  });
+  if (keys.length > 0) await waitFor(context, application, stage, signal);
+}
+
+/** Passing failures are tried again until they pass or something newer is wanted, the waits growing to a minute. */
+async function retryPassing(
+  context: Context,
+  application: ApplicationState,
+  work: Work,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let attempt = passingTries; ; attempt += 1) {
+    const passing = [...application.problems].filter(([key, { final }]) => !final && work.todo.has(key));
+    if (passing.length === 0) return;
+    application.reason = describeProblems(application);
+    context.touched(application);
+    await context.clock.sleep(backoffMs(retries, attempt), { signal });
+    await watchKinds(
+      context,
+      passing.map(([key]) => work.desired.get(key)!.object),
+    );
+    await eachOf(
+      passing.map(([key]) => key),
+      async (key) => void (await applyOne(context, application, work, key, signal)),
+    );
+  }
+}
+
+async function applyOne(
+  context: Context,
+  application: ApplicationState,
+  work: Work,
+  key: string,
+  signal: AbortSignal,
+): Promise<Failure | undefined> {
+  signal.throwIfAborted();
+  const desired = work.desired.get(key)!;
+  const tracked = track(context.model, key, application.name);
+  const owned = application.head!.inventory.get(key);
+  const isFirst = owned === undefined || owned.uid === "";
+  const namespace = desired.object.metadata.namespace ?? "";
+  const run = application.head!.run!;
+  const sent: Sent = await context.telemetry.traced("agent.apply.object", { attributes: { object: key } }, () =>
+    send(context, tracked, desired, () =>
+      isFirst
+        ? firstContact(context, desired, run, work.fresh.has(namespace))
+        : context.cluster.apply(desired.object, { force: true, signal: context.signal }),
+    ),
+  );
+  if (!sent.ok) {
+    if (application.problems.get(key)?.message !== sent.failure.message)
+      tellProblem(context, application, key, sent.failure);
+    application.problems.set(key, sent.failure);
+    context.released(tracked);
+    context.touched(application);
+    return sent.failure;
+  }
+  application.problems.delete(key);
+  setOwned(context.model, application.name, key, sent.owned);
+  context.released(tracked);
+  application.counts[sent.effect] += 1;
+  if (desired.object.kind === "Namespace" && sent.effect === "created") work.fresh.add(desired.object.metadata.name);
+  return undefined;
+}
+
+function tellProblem(context: Context, application: ApplicationState, key: string, failure: Failure): void {
+  const { reason, message, final } = failure;
+  record(context, application, { $case: "problem", value: { object: parseRefKey(key), reason, message, final } });
+  context.log.warn({ application: application.name, object: describeRef(parseRefKey(key)), reason }, "apply refused");
+}
+
+async function waitFor(
+  context: Context,
+  application: ApplicationState,
+  stage: Stage,
+  signal: AbortSignal,
+): Promise<void> {
+  if (stage.after === "goOn") return;
+  const keys = keysOf(stage.objects);
+  const limitMs = stage.after === "waitEstablished" ? establishedLimitMs : application.head!.run!.delivery.timeoutMs;
+  const areCurrent = (): boolean =>
+    [...keys].every((key) => context.model.tracked.get(key)?.health.state === "Current");
+  await context.until(areCurrent, limitMs, signal);
+}
+
+async function watchKinds(context: Context, objects: readonly KubeObject[]): Promise<void> {
+  const kinds = new Map(objects.map(({ apiVersion, kind }) => [`${apiVersion} ${kind}`, { apiVersion, kind }]));
+  for (const { apiVersion, kind } of kinds.values()) await context.watch(apiVersion, kind);
+}
+
+async function eachOf(keys: readonly string[], work: (key: string) => Promise<void>): Promise<void> {
+  const queue = keys.values();
+  const workers = Array.from({ length: Math.min(concurrency, keys.length) }, async () => {
+    for (const key of queue) await work(key);
+  });
+  await Promise.all(workers);
+}
+
+/** Why a bundle may not be applied here at all. */
+function blockedBecause(context: Context, application: ApplicationState, bundle: Bundle): string | undefined {
+  for (const key of bundle.keys) {
+    const { kind, namespace, name } = parseRefKey(key);
+    if (namespace === context.namespace || (kind === "Namespace" && name === context.namespace))
+      return `${describeRef(parseRefKey(key))} is in the agent's own namespace, where nothing is applied`;
+  }
+  for (const other of context.model.applications.values()) {
+    if (other === application || entryOf(context.model, other.name)?.kind !== "run" || other.bundle === undefined)
+      continue;
+    const shared = [...bundle.keys].find((key) => other.bundle!.keys.has(key));
+    if (shared === undefined) continue;
+    // The one that owns it goes on; of two newcomers the first by name does.
+    const isMine = application.head?.inventory.has(shared) === true && !other.head?.inventory.has(shared);
+    const isTheirs = other.head?.inventory.has(shared) === true && !application.head?.inventory.has(shared);
+    if (isTheirs || (!isMine && other.name < application.name))
+      return `${describeRef(parseRefKey(shared))} is also in ${other.name}: an object belongs to one Application`;
+  }
+  return undefined;
+}
+
+const describeProblems = ({ problems }: ApplicationState): string => {
+  const [first] = problems;
+  if (first === undefined) return "";
+  const [key, { message }] = first;
+  const more = problems.size > 1 ? ` (and ${problems.size - 1} more)` : "";
+  return `${describeRef(parseRefKey(key))}: ${message}${more}`;
+};
+
+export function settle(
+  context: Context,
+  application: ApplicationState,
+  phase: ApplicationState["phase"],
+  reason: string,
+): void {
+  application.phase = phase;
+  application.reason = reason;
+  context.touched(application);
+}

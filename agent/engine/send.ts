@@ -1,0 +1,98 @@
+import { failureOf, type Failure } from "#agent/apply/failure.ts";
+import { ApiError } from "#agent/cluster/errors.ts";
+import { baselineOf } from "#agent/drift/baseline.ts";
+import { ownEntry } from "#agent/drift/fields.ts";
+import { healthOf } from "#agent/health/health.ts";
+import type { Owned } from "#agent/state/head.ts";
+import type { RunEntry } from "#proto/desired-state.ts";
+import { refKey, refOf, type KubeObject } from "#proto/object.ts";
+import { takeOver, trackingMark } from "./adopt.ts";
+import { agentLabel, type Desired } from "./bundles.ts";
+import { addressOfKey, type Context } from "./context.ts";
+import { versionOf, type Tracked } from "./model.ts";
+
+export type Sent =
+  | { readonly ok: true; readonly answer: KubeObject; readonly owned: Owned; readonly effect: Effect }
+  | { readonly ok: false; readonly failure: Failure };
+export type Effect = "created" | "configured" | "unchanged";
+
+/**
+ * One apply of one object, with its events held until the answer is here: the event of our own write comes before the
+ * answer as often as not.
+ */
+export async function send(
+  context: Context,
+  tracked: Tracked,
+  desired: Desired,
+  apply: () => Promise<KubeObject>,
+): Promise<Sent> {
+  tracked.isInFlight = true;
+  const before = tracked.version;
+  try {
+    const answer = await apply();
+    const version = versionOf(answer);
+    if (version > tracked.version) tracked.version = version;
+    tracked.health = healthOf(answer, context.clock.now());
+    if (answer.metadata.deletionTimestamp !== undefined)
+      return failed("Terminating", "is being deleted; it is applied again once it is gone");
+    const owned = {
+      apiVersion: desired.object.apiVersion,
+      uid: answer.metadata.uid ?? "",
+      applied: desired.hash,
+      baseline: baselineOf(answer, desired.object),
+    };
+    return { ok: true, answer, owned, effect: effectOf(answer, before) };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    return { ok: false, failure: failureOf(error) };
+  } finally {
+    tracked.isInFlight = false;
+  }
+}
+
+/** An object that no inventory of ours names: taken only as its Application's adoption rule allows. */
+export async function firstContact(
+  context: Context,
+  desired: Desired,
+  run: RunEntry,
+  isFresh: boolean,
+): Promise<KubeObject> {
+  const { cluster, signal } = context;
+  const address = addressOfKey(refKey(refOf(desired.object)), desired.object);
+  const there = isFresh ? undefined : await cluster.get(address, signal);
+  if (there === undefined) return cluster.apply(desired.object, { signal });
+  if (isOurs(there, context)) return cluster.apply(desired.object, { force: true, signal });
+  const { adopt } = run.delivery;
+  const mark = trackingMark(there);
+  if (adopt !== "take" && mark !== undefined)
+    throw refused(`is managed by ${mark}; remove it there first, or set delivery.adopt: take`);
+  if (adopt === "never") throw refused("exists already, and delivery.adopt is never");
+  if (adopt === "ifEqual") {
+    try {
+      return await cluster.apply(desired.object, { signal });
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 409) throw error;
+      throw refused(
+        `exists already and differs (${error.fields.join(", ") || "fields of others"}): make them equal, or set delivery.adopt: take`,
+      );
+    }
+  }
+  await cluster.replace(takeOver(there), signal);
+  return cluster.apply(desired.object, { force: true, signal });
+}
+
+export const isOurs = (object: KubeObject, context: Pick<Context, "clusterId">): boolean =>
+  object.metadata.labels?.[agentLabel] === context.clusterId && ownEntry(object) !== undefined;
+
+/** Final: only another bundle, or a change of the object by a person, helps. */
+const refused = (message: string): ApiError => new ApiError(422, { reason: "AdoptionRefused", message });
+
+const failed = (reason: string, message: string): Sent => ({ ok: false, failure: { final: false, reason, message } });
+
+// A no-op apply keeps the resourceVersion; a version that we had not seen may also be another's write before ours.
+function effectOf(answer: KubeObject, before: bigint): Effect {
+  if (before > 0n) return versionOf(answer) === before ? "unchanged" : "configured";
+  return (answer.metadata.generation ?? 1) === 1 && answer.metadata.managedFields?.length === 1
+    ? "created"
+    : "configured";
+}

@@ -1,0 +1,123 @@
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import type { Baseline } from "#agent/drift/baseline.ts";
+import type { Delivery, RunEntry } from "#proto/desired-state.ts";
+import { applicationName, blobAddress, bundleDigest, environmentName, revision } from "#proto/ids.ts";
+import type { ApplicationName, EnvironmentName } from "#proto/ids.ts";
+import { canonicalJson } from "#proto/json.ts";
+
+/** One owned object. Pending: an apply was intended and its result is not known. */
+export type Owned = {
+  readonly apiVersion: string;
+  /** Empty until an answer told it. */
+  readonly uid: string;
+  /** SHA-256 of the desired form that was last applied; empty before the first. */
+  readonly applied: string;
+  /** Null while pending. */
+  readonly baseline: Baseline | null;
+};
+
+/** Objects of one Application by `refKey`. */
+export type Inventory = ReadonlyMap<string, Owned>;
+
+/** What an agent remembers of one Application: the pointer to its last good bundle, and what it owns. */
+export type Head = {
+  readonly application: ApplicationName;
+  readonly environment: EnvironmentName;
+  /** The last run entry taken; what is held or healed while nothing newer says run. Null before the first. */
+  readonly run: RunEntry | null;
+  /** Every wave of `run` was applied, and pruned as far as the rules allow. */
+  readonly complete: boolean;
+  readonly inventory: Inventory;
+};
+
+type StoredRun = Omit<RunEntry, "sealedKey"> & { sealedKey: string; delivery: Delivery };
+type Stored = {
+  format: 1;
+  application: string;
+  environment: string;
+  run: StoredRun | null;
+  complete: boolean;
+  chunks: string[];
+  /** Differences from the chunks; null: no longer owned. */
+  changes: Record<string, Owned | null>;
+};
+
+export class UnreadableState extends Error {
+  override readonly name = "UnreadableState";
+}
+
+/** Bytes of a head whose unchanged entries lie in chunks. */
+export function encodeHead(head: Head, chunks: readonly string[], chunked: Inventory): Buffer {
+  const changes: Record<string, Owned | null> = {};
+  for (const [key, owned] of head.inventory) if (!sameOwned(chunked.get(key), owned)) changes[key] = owned;
+  for (const key of chunked.keys()) if (!head.inventory.has(key)) changes[key] = null;
+  const { application, environment, complete } = head;
+  const run = head.run && { ...head.run, sealedKey: Buffer.from(head.run.sealedKey).toString("base64") };
+  const stored: Stored = { format: 1, application, environment, run, complete, chunks: [...chunks], changes };
+  return pack(stored);
+}
+
+/** Throws UnreadableState. `chunkOf` gives a chunk's entries by its name. */
+export function decodeHead(
+  bytes: Uint8Array,
+  chunkOf: (name: string) => Inventory | undefined,
+): Head & { chunks: readonly string[] } {
+  const stored = unpack<Stored>(bytes, "head");
+  if (stored.format !== 1) throw new UnreadableState(`head has format ${String(stored.format)}`);
+  const inventory = new Map<string, Owned>();
+  for (const name of stored.chunks) {
+    const chunk = chunkOf(name);
+    if (chunk === undefined) throw new UnreadableState(`inventory chunk ${name} is missing`);
+    for (const [key, owned] of chunk) inventory.set(key, owned);
+  }
+  for (const [key, owned] of Object.entries(stored.changes)) {
+    if (owned === null) inventory.delete(key);
+    else inventory.set(key, owned);
+  }
+  return {
+    application: applicationName(stored.application),
+    environment: environmentName(stored.environment),
+    run: stored.run && runOf(stored.run),
+    complete: stored.complete,
+    chunks: stored.chunks,
+    inventory,
+  };
+}
+
+export const encodeChunk = (entries: Iterable<readonly [string, Owned]>): Buffer => pack(Object.fromEntries(entries));
+
+export const decodeChunk = (bytes: Uint8Array): Inventory =>
+  new Map(Object.entries(unpack<Record<string, Owned>>(bytes, "inventory chunk")));
+
+export const sameOwned = (a: Owned | undefined, b: Owned | undefined): boolean =>
+  a === b ||
+  (a !== undefined &&
+    b !== undefined &&
+    a.apiVersion === b.apiVersion &&
+    a.uid === b.uid &&
+    a.applied === b.applied &&
+    a.baseline?.ownershipHash === b.baseline?.ownershipHash &&
+    a.baseline?.valueHash === b.baseline?.valueHash &&
+    a.baseline?.format === b.baseline?.format);
+
+function runOf(stored: StoredRun): RunEntry {
+  return {
+    ...stored,
+    application: applicationName(stored.application),
+    environment: environmentName(stored.environment),
+    revision: revision(stored.revision),
+    digest: bundleDigest(stored.digest),
+    address: blobAddress(stored.address),
+    sealedKey: Buffer.from(stored.sealedKey, "base64"),
+  };
+}
+
+const pack = (value: unknown): Buffer => zstdCompressSync(canonicalJson(value));
+
+function unpack<T>(bytes: Uint8Array, what: string): T {
+  try {
+    return JSON.parse(zstdDecompressSync(bytes).toString("utf8")) as T;
+  } catch (cause) {
+    throw new UnreadableState(`stored ${what} cannot be read`, { cause });
+  }
+}
