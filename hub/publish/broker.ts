@@ -67,7 +67,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     blobs: () => persist(clock, () => blobAddresses(nats)),
     dropBlob: (address) => persist(clock, () => dropBlob(nats, address)),
     publish: (documents, lease) => publishDocuments(nats, clock, documents, lease),
-    documents: () => persist(clock, () => readDocuments(nats, clock)),
+    documents: () => readDocuments(nats, clock),
     putStatus: (cluster, application, bytes) => putStatus(nats, clock, { cluster, application, bytes }),
     statuses: () => readStatuses(nats, clock),
     appendEvent: async (type, cluster, bytes) =>

@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { NatsIdentity } from "#hub/identity/nats-jwt.ts";
 import { natsConfig, type NatsFiles, type NatsListen } from "#hub/publish/nats-config.ts";
@@ -15,7 +15,7 @@ const endWithinMs = 15_000;
 const startLog = "nats-start.log";
 
 export type NatsChildOptions = {
-  /** The nats-server program. */
+  /** Absolute path of the nats-server program. */
   readonly binary: string;
   /** Holds configuration, claims, streams and log: made when absent, readable by this user alone. */
   readonly directory: string;
@@ -37,7 +37,8 @@ export type NatsChild = AsyncDisposable & {
 
 /** Starts the broker of a single-machine hub. Throws NatsTooOld before anything is started. */
 export async function startNatsChild(options: NatsChildOptions): Promise<NatsChild> {
-  const { binary, directory, identity, listen, tls, signal } = options;
+  const { binary, identity, listen, tls, signal } = options;
+  const directory = resolve(options.directory);
   requireNatsVersion((await run(binary, ["--version"], { signal })).stdout);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   await endPredecessor(directory);

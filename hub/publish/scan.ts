@@ -1,5 +1,5 @@
 import { createInbox, type Msg, type NatsConnection } from "@nats-io/transport-node";
-import { ask, BrokerUnavailable, errorCode, isRefusal } from "#hub/publish/jetstream.ts";
+import { ask, BrokerUnavailable, errorCode, isRefusal, persist } from "#hub/publish/jetstream.ts";
 import type { Clock } from "#lib/clock.ts";
 
 const batchSize = 1_000;
@@ -24,10 +24,11 @@ export async function* scan(
   stream: string,
   filter = ">",
 ): AsyncGenerator<Stored, void, undefined> {
-  const end = await lastSequence(nats, stream, filter);
+  const end = (await persist(clock, () => readLast(nats, stream, filter)))?.sequence ?? 0;
   let reached = 0;
   for (let attempt = 1; reached < end; attempt++) {
-    const { messages, pending } = await readBatch(nats, stream, reached + 1, batchSize);
+    const from = reached + 1;
+    const { messages, pending } = await persist(clock, () => readBatch(nats, stream, from, batchSize));
     yield* messages;
     const before = reached;
     reached = messages.at(-1)?.sequence ?? reached;
@@ -46,15 +47,12 @@ export async function readBatch(
 ): Promise<{ messages: Stored[]; pending: number }> {
   const inbox = createInbox();
   const messages: Stored[] = [];
-  let timer: NodeJS.Timeout | undefined;
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const wait = (): void => {
-    clearTimeout(timer);
-    timer = setTimeout(() => reject(new BrokerUnavailable(`broker stopped answering a read of ${stream}`)), quietMs);
-  };
+  const silence = new BrokerUnavailable(`broker does not answer a read of ${stream}`);
+  const timer = setTimeout(() => reject(silence), quietMs);
   const subscription = nats.subscribe(inbox, {
     callback: (error, message) => {
-      wait();
+      timer.refresh();
       if (error !== null) reject(error);
       else if (message.headers?.code === 0) messages.push(storedOf(message));
       // 204 ends a batch, 404 says that there is none, anything else is no answer.
@@ -64,7 +62,6 @@ export async function readBatch(
     },
   });
   try {
-    wait();
     const body = { seq: from, batch: Math.min(limit, batchSize), max_bytes: batchBytes };
     nats.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(body), { reply: inbox });
     const pending = await promise;
@@ -75,11 +72,7 @@ export async function readBatch(
   }
 }
 
-async function lastSequence(nats: NatsConnection, stream: string, filter: string): Promise<number> {
-  return (await readLast(nats, stream, filter))?.sequence ?? 0;
-}
-
-/** The newest message of a subject, from the stream's leader: what decisions are made on. */
+/** The newest message of a subject, from the stream's leader: what decisions are made on. None in a stream that is gone. */
 export async function readLast(
   nats: NatsConnection,
   stream: string,
@@ -91,7 +84,7 @@ export async function readLast(
     });
     return { sequence: message.seq, bytes: Buffer.from(message.data ?? "", "base64") };
   } catch (error) {
-    if (isRefusal(error, errorCode.messageNotFound)) return undefined;
+    if (isRefusal(error, errorCode.messageNotFound) || isRefusal(error, errorCode.streamNotFound)) return undefined;
     throw error;
   }
 }

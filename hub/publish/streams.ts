@@ -47,6 +47,7 @@ const configs = [
     discard: "old",
     max_age: eventDays * dayNs,
     deny_delete: true,
+    deny_purge: true,
     compression: "s2",
   },
 ];
