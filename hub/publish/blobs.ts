@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { HubConnection } from "#hub/publish/held-connection.ts";
 import { ask, errorCode, isRefusal, persist, store } from "#hub/publish/jetstream.ts";
 import { streamInfo } from "#hub/publish/streams.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -10,7 +10,7 @@ const window = 4;
 
 /** Stores a sealed bundle once; one that is there already stays as it is. */
 export async function putBlob(
-  nats: NatsConnection,
+  nats: HubConnection,
   clock: Pick<Clock, "sleep">,
   { address, slices }: Pick<SealedBundle, "address" | "slices">,
 ): Promise<void> {
@@ -23,23 +23,23 @@ export async function putBlob(
 }
 
 /** Whether every slice is there, as the stream's leader says. */
-export async function hasBlob(nats: NatsConnection, address: BlobAddress, slices: number): Promise<boolean> {
+export async function hasBlob(nats: HubConnection, address: BlobAddress, slices: number): Promise<boolean> {
   const { state } = await streamInfo(nats, streams.blobs, `plb.blob.${address}.*`);
   return Object.keys(state.subjects ?? {}).length === slices;
 }
 
 /** The addresses of all blobs, whole or not. */
-export async function blobAddresses(nats: NatsConnection): Promise<Set<BlobAddress>> {
+export async function blobAddresses(nats: HubConnection): Promise<Set<BlobAddress>> {
   const { state } = await streamInfo(nats, streams.blobs, subjects.anyBlob);
   return new Set(Object.keys(state.subjects ?? {}).map((subject) => blobAddress(subject.split(".")[2] ?? "")));
 }
 
 /** Deletes a blob; only for one that no document names, for long enough that no agent is still fetching it. */
-export async function dropBlob(nats: NatsConnection, address: BlobAddress): Promise<void> {
+export async function dropBlob(nats: HubConnection, address: BlobAddress): Promise<void> {
   await ask(nats, `STREAM.PURGE.${streams.blobs}`, { filter: `plb.blob.${address}.*` });
 }
 
-async function putSlice(nats: NatsConnection, subject: string, slice: Uint8Array): Promise<void> {
+async function putSlice(nats: HubConnection, subject: string, slice: Uint8Array): Promise<void> {
   try {
     await store(nats, subject, slice, { "Nats-Expected-Last-Subject-Sequence": "0" });
   } catch (error) {

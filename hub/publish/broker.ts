@@ -1,6 +1,6 @@
 import type { NatsIdentity } from "#hub/identity/nats-jwt.ts";
 import { blobAddresses, dropBlob, hasBlob, putBlob } from "#hub/publish/blobs.ts";
-import { connectNats, watchConnection } from "#hub/publish/connection.ts";
+import { connectNats } from "#hub/publish/connection.ts";
 import { publishDocuments, readDocuments, type OutgoingDocument } from "#hub/publish/documents.ts";
 import { appendEvent, readEvents, type Cursor, type EventPage } from "#hub/publish/events.ts";
 import type { Lease } from "#hub/publish/held-lease.ts";
@@ -53,7 +53,6 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const { identity, ca, replicas = 1, clock = systemClock, failed, signal } = options;
   const urls = typeof options.url === "string" ? [options.url] : options.url;
   const nats = await connectNats({ urls, ca, user: identity.hubUser, clock, failed, signal });
-  const isConnected = watchConnection(nats);
   let history: string | undefined;
   const historyId = async (): Promise<string> => (history ??= streamId(await streamInfo(nats, streams.events)));
   return {
@@ -74,7 +73,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       appendEvent(nats, clock, await persist(clock, historyId), { type, cluster, bytes }),
     events: (from, { limit }) => persist(clock, () => readEvents(nats, from, limit)),
     pushClaims: (accountJwt) => pushClaims({ urls, ca, user: identity.systemUser, clock }, accountJwt),
-    isConnected,
+    isConnected: () => nats.isConnected(),
     [Symbol.asyncDispose]: () => nats.close(),
   };
 }

@@ -1,5 +1,6 @@
 import { connect, errors, jwtAuthenticator, type NatsConnection } from "@nats-io/transport-node";
 import type { NatsUser } from "#hub/identity/nats-jwt.ts";
+import { heldConnection, type HubConnection } from "#hub/publish/held-connection.ts";
 import { requireNatsVersion } from "#hub/publish/nats-version.ts";
 import { tlsOf } from "#hub/publish/tls.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -23,12 +24,12 @@ const backoff = { firstMs: 100, capMs: 5_000 };
  * Waits until a server answers, then reconnects for ever. Throws when the server refuses who we are, or is too old:
  * waiting mends neither.
  */
-export async function connectNats(target: NatsTarget): Promise<NatsConnection> {
+export async function connectNats(target: NatsTarget): Promise<HubConnection> {
   const { urls, ca, user, clock, failed, signal } = target;
   for (let attempt = 1; ; attempt++) {
     signal?.throwIfAborted();
     try {
-      return await openConnection(urls, ca, user);
+      return heldConnection(await openConnection(urls, ca, user));
     } catch (error) {
       if (!isPassing(error)) throw error;
       failed?.(error);
@@ -62,19 +63,6 @@ async function openConnection(
     await connection.close();
     throw error;
   }
-}
-
-/** Whether there is a connection now. */
-export function watchConnection(nats: NatsConnection): () => boolean {
-  let isConnected = true;
-  const watch = async (): Promise<void> => {
-    for await (const { type } of nats.status())
-      if (type === "disconnect" || type === "close") isConnected = false;
-      else if (type === "reconnect") isConnected = true;
-    isConnected = false;
-  };
-  void watch();
-  return () => isConnected;
 }
 
 // Refused, reset, unreachable, timed out; by type, since the client wraps what the socket said.

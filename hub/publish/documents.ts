@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { HubConnection } from "#hub/publish/held-connection.ts";
 import type { Lease } from "#hub/publish/held-lease.ts";
 import { answerOf, errorCode, headersOf, isRefusal, persist, request, store } from "#hub/publish/jetstream.ts";
 import { scan } from "#hub/publish/scan.ts";
@@ -25,7 +25,7 @@ export type OutgoingDocument = {
  * only while `lease` is ours; batches before a refused one stay. Safe to call again after BrokerUnavailable.
  */
 export async function publishDocuments(
-  nats: NatsConnection,
+  nats: HubConnection,
   clock: Pick<Clock, "sleep">,
   documents: readonly OutgoingDocument[],
   lease: Lease,
@@ -44,7 +44,7 @@ export async function publishDocuments(
 
 /** The document that each cluster has now. */
 export async function readDocuments(
-  nats: NatsConnection,
+  nats: HubConnection,
   clock: Pick<Clock, "sleep">,
 ): Promise<Map<ClusterId, Uint8Array>> {
   const found = new Map<ClusterId, Uint8Array>();
@@ -54,7 +54,7 @@ export async function readDocuments(
 }
 
 async function send(
-  nats: NatsConnection,
+  nats: HubConnection,
   batch: readonly OutgoingDocument[],
   lease: number,
 ): Promise<"published" | "refused"> {
@@ -67,11 +67,11 @@ async function send(
   }
 }
 
-const sendOne = (nats: NatsConnection, document: OutgoingDocument, lease: number): Promise<number> =>
+const sendOne = (nats: HubConnection, document: OutgoingDocument, lease: number): Promise<number> =>
   store(nats, subjects.desired(document.cluster), document.envelope, fieldsOf(document, lease));
 
 /** ADR-50: the first message is answered when a batch may begin, the last one when all of it is stored. */
-async function sendBatch(nats: NatsConnection, batch: readonly OutgoingDocument[], lease: number): Promise<void> {
+async function sendBatch(nats: HubConnection, batch: readonly OutgoingDocument[], lease: number): Promise<void> {
   const id = randomUUID();
   for (const [index, document] of batch.entries()) {
     const subject = subjects.desired(document.cluster);

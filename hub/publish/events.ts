@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { HubConnection } from "#hub/publish/held-connection.ts";
 import { persist, store } from "#hub/publish/jetstream.ts";
 import { readBatch, type Stored } from "#hub/publish/scan.ts";
 import { streamId, streamInfo } from "#hub/publish/streams.ts";
@@ -25,7 +25,7 @@ const eventType = /^[A-Za-z][A-Za-z0-9-]{0,62}$/;
 
 /** Appends to history, once, however often it has to be sent. `id` is of the stream that was there at the last ensureStreams. */
 export async function appendEvent(
-  nats: NatsConnection,
+  nats: HubConnection,
   clock: Pick<Clock, "sleep">,
   id: string,
   event: Pick<StoredEvent, "type" | "cluster" | "bytes">,
@@ -41,7 +41,7 @@ export async function appendEvent(
  * after it is no longer kept, so the reader must start anew instead of believing that nothing happened.
  */
 export async function readEvents(
-  nats: NatsConnection,
+  nats: HubConnection,
   from: Cursor | undefined,
   limit: number,
 ): Promise<EventPage | "gone"> {

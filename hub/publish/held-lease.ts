@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { HubConnection } from "#hub/publish/held-connection.ts";
 import { BrokerUnavailable } from "#hub/publish/jetstream.ts";
 import { readLease, writeLease, type LeaseClaim } from "#hub/publish/lease-message.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -22,7 +22,7 @@ export type Lease = AsyncDisposable & {
 const fenceTries = 3;
 
 export function holdLease(
-  nats: NatsConnection,
+  nats: HubConnection,
   claim: LeaseClaim,
   acquired: number,
   clock: LeaseClock,

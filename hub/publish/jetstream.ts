@@ -1,4 +1,5 @@
-import { errors, headers, type Msg, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
+import { errors, headers, type Msg, type MsgHdrs } from "@nats-io/transport-node";
+import type { HubConnection } from "#hub/publish/held-connection.ts";
 import type { Clock } from "#lib/clock.ts";
 import { backoffMs } from "#lib/retry.ts";
 
@@ -29,14 +30,14 @@ export class BrokerUnavailable extends Error {
 type ApiError = { readonly code: number; readonly err_code: number; readonly description: string };
 
 /** One request of the JetStream API. Throws JetStreamError or BrokerUnavailable. */
-export async function ask<Answer>(nats: NatsConnection, what: string, body: object = {}): Promise<Answer> {
+export async function ask<Answer>(nats: HubConnection, what: string, body: object = {}): Promise<Answer> {
   const subject = `$JS.API.${what}`;
   return answerOf<Answer>(subject, await request(nats, subject, Buffer.from(JSON.stringify(body))));
 }
 
 /** Stores one message and gives its sequence. */
 export async function store(
-  nats: NatsConnection,
+  nats: HubConnection,
   subject: string,
   bytes: Uint8Array,
   fields: Readonly<Record<string, string>> = {},
@@ -45,12 +46,7 @@ export async function store(
   return answerOf<{ seq: number }>(subject, answer).seq;
 }
 
-export async function request(
-  nats: NatsConnection,
-  subject: string,
-  bytes: Uint8Array,
-  fields?: MsgHdrs,
-): Promise<Msg> {
+export async function request(nats: HubConnection, subject: string, bytes: Uint8Array, fields?: MsgHdrs): Promise<Msg> {
   try {
     return await nats.request(subject, bytes, {
       timeout: timeoutMs,

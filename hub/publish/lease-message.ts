@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { HubConnection } from "#hub/publish/held-connection.ts";
 import { errorCode, isRefusal, store } from "#hub/publish/jetstream.ts";
 import { readLast } from "#hub/publish/scan.ts";
 import { streams, subjects } from "#proto/subjects.ts";
@@ -8,7 +8,7 @@ export type LeaseClaim = { readonly holder: string; readonly session: string; re
 export type LeaseSeen = { readonly sequence: number; readonly claim: LeaseClaim };
 
 /** The lease as the stream's leader has it. */
-export async function readLease(nats: NatsConnection): Promise<LeaseSeen | undefined> {
+export async function readLease(nats: HubConnection): Promise<LeaseSeen | undefined> {
   const found = await readLast(nats, streams.desired, subjects.lease);
   if (found === undefined) return undefined;
   return { sequence: found.sequence, claim: JSON.parse(found.bytes.toString("utf8")) as LeaseClaim };
@@ -16,7 +16,7 @@ export async function readLease(nats: NatsConnection): Promise<LeaseSeen | undef
 
 /** Compare-and-swap: the new sequence, or undefined when the lease is no longer at `sequence`. */
 export async function writeLease(
-  nats: NatsConnection,
+  nats: HubConnection,
   claim: LeaseClaim,
   sequence: number,
 ): Promise<number | undefined> {

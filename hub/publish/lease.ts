@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { HubConnection } from "#hub/publish/held-connection.ts";
 import { holdLease, type Lease, type LeaseClock } from "#hub/publish/held-lease.ts";
 import { BrokerUnavailable } from "#hub/publish/jetstream.ts";
 import { readLease, writeLease } from "#hub/publish/lease-message.ts";
@@ -19,7 +19,7 @@ export type LeaseOptions = {
  * Waits until this process leads, however long that takes. Time is counted on the own monotonic clock alone, from when
  * the lease was first seen at its sequence, so no two clocks are ever compared.
  */
-export async function acquireLease(nats: NatsConnection, holder: string, options: LeaseOptions): Promise<Lease> {
+export async function acquireLease(nats: HubConnection, holder: string, options: LeaseOptions): Promise<Lease> {
   const { clock, signal, periodMs = leasePeriodMs } = options;
   const claim = { holder, session: randomUUID() };
   let still: { readonly sequence: number; readonly sinceMs: number } | undefined;

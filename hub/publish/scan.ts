@@ -1,4 +1,5 @@
-import { createInbox, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { createInbox, type Msg } from "@nats-io/transport-node";
+import type { HubConnection } from "#hub/publish/held-connection.ts";
 import { ask, BrokerUnavailable, errorCode, isRefusal, persist } from "#hub/publish/jetstream.ts";
 import type { Clock } from "#lib/clock.ts";
 
@@ -19,7 +20,7 @@ export type Stored = {
  * answered by a replica that is behind. Needs no consumer. Throws BrokerUnavailable.
  */
 export async function* scan(
-  nats: NatsConnection,
+  nats: HubConnection,
   clock: Pick<Clock, "sleep">,
   stream: string,
   filter = ">",
@@ -40,11 +41,14 @@ export async function* scan(
 
 /** At most `limit` messages from sequence `from` on, and how many the stream has after them. */
 export async function readBatch(
-  nats: NatsConnection,
+  nats: HubConnection,
   stream: string,
   from: number,
   limit: number,
 ): Promise<{ messages: Stored[]; pending: number }> {
+  await nats.ready(quietMs).catch((cause: unknown) => {
+    throw new BrokerUnavailable(`broker is away, so ${stream} was not read`, { cause });
+  });
   const inbox = createInbox();
   const messages: Stored[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<number>();
@@ -74,7 +78,7 @@ export async function readBatch(
 
 /** The newest message of a subject, from the stream's leader: what decisions are made on. None in a stream that is gone. */
 export async function readLast(
-  nats: NatsConnection,
+  nats: HubConnection,
   stream: string,
   subject: string,
 ): Promise<{ readonly sequence: number; readonly bytes: Buffer } | undefined> {

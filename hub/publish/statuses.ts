@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { HubConnection } from "#hub/publish/held-connection.ts";
 import { persist, store } from "#hub/publish/jetstream.ts";
 import { scan } from "#hub/publish/scan.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -15,7 +15,7 @@ export type StoredStatus = {
 
 /** Replaces the last status. */
 export async function putStatus(
-  nats: NatsConnection,
+  nats: HubConnection,
   clock: Pick<Clock, "sleep">,
   { cluster, application, bytes }: Omit<StoredStatus, "atMs">,
 ): Promise<void> {
@@ -24,7 +24,7 @@ export async function putStatus(
 
 /** The last status of every application on every cluster, in the order in which they came. */
 export async function* readStatuses(
-  nats: NatsConnection,
+  nats: HubConnection,
   clock: Pick<Clock, "sleep">,
 ): AsyncGenerator<StoredStatus, void, undefined> {
   for await (const { subject, bytes, atMs } of scan(nats, clock, streams.status, subjects.anyStatus)) {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { HubConnection } from "#hub/publish/held-connection.ts";
 import { ask, errorCode, isRefusal } from "#hub/publish/jetstream.ts";
 import { streams, subjects } from "#proto/subjects.ts";
 
@@ -63,11 +63,11 @@ type StreamInfo = {
   };
 };
 
-export const streamInfo = (nats: NatsConnection, stream: string, filter?: string): Promise<StreamInfo> =>
+export const streamInfo = (nats: HubConnection, stream: string, filter?: string): Promise<StreamInfo> =>
   ask<StreamInfo>(nats, `STREAM.INFO.${stream}`, filter === undefined ? {} : { subjects_filter: filter });
 
 /** Creates what is missing and changes what differs; nothing that is stored is lost. */
-export async function ensureStreams(nats: NatsConnection, replicas: number): Promise<void> {
+export async function ensureStreams(nats: HubConnection, replicas: number): Promise<void> {
   for (const config of configs) {
     const wanted = { ...config, num_replicas: replicas };
     const found = await configOf(nats, config.name);
@@ -76,7 +76,7 @@ export async function ensureStreams(nats: NatsConnection, replicas: number): Pro
   }
 }
 
-async function configOf(nats: NatsConnection, stream: string): Promise<Readonly<Record<string, unknown>> | undefined> {
+async function configOf(nats: HubConnection, stream: string): Promise<Readonly<Record<string, unknown>> | undefined> {
   try {
     return (await streamInfo(nats, stream)).config;
   } catch (error) {
