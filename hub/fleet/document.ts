@@ -82,11 +82,18 @@ function placesOf(error: z.ZodError): { path: FieldPath; message: string }[] {
 /** Says what was expected; never what was found, which may be a secret in the wrong place. */
 function messageOf(issue: z.core.$ZodRawIssue): string | undefined {
   if (issue.code === "invalid_value") return `must be ${issue.values.map(String).join(" or ")}`;
+  if (issue.code === "too_small") return bound(issue.origin, `at least ${issue.minimum}`);
+  if (issue.code === "too_big") return bound(issue.origin, `at most ${issue.maximum}`);
   if (issue.code !== "invalid_type") return undefined;
   if (issue.input === undefined) return "is required";
   const expected = issue.expected === "record" || issue.expected === "object" ? "fields" : issue.expected;
   const quote = issue.expected === "string" && typeof issue.input !== "object" ? ": quote it" : "";
   return `must be ${expected === "array" ? "a list" : expected}${quote}`;
+}
+
+function bound(origin: string, limit: string): string {
+  if (origin === "string") return `must be ${limit} characters long`;
+  return origin === "array" ? `must have ${limit} in its list` : `must be ${limit}`;
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -32,10 +32,8 @@ const copyOf = (fleet: Fleet): Maps =>
 function isMeant(failed: FailedDocument, collection: string, document: Found): boolean {
   if (failed.kind !== null && collections[failed.kind] !== collection) return false;
   if (failed.kind === null || failed.name === null) return document.file === failed.file;
-  // A Promotion is known by its Environment and Application; its own name may be used in several environments.
-  if (failed.kind === "Promotion")
-    return (
-      document.file === failed.file || (document.name === failed.name && document.environment === failed.environment)
-    );
+  // A Promotion's own name may be used in several environments.
+  if (failed.kind === "Promotion" && failed.environment === null) return document.file === failed.file;
+  if (failed.kind === "Promotion" && document.environment !== failed.environment) return false;
   return document.name === failed.name;
 }

@@ -83,13 +83,12 @@ const waves = z
       });
   });
 
+const shareError = { error: "must be a percentage such as 10%, or a number of clusters" };
 const rollout = z.strictObject({
   waves,
   /** A share of the environment's clusters, or a number of them. */
   maxUnavailable: z
-    .union([z.int().min(1), z.string().regex(/^(?:[1-9]\d?|100)%$/)], {
-      error: "must be a percentage such as 10%, or a number of clusters",
-    })
+    .union([z.int().min(1, shareError), z.string().regex(/^(?:[1-9]\d?|100)%$/, shareError)], shareError)
     .transform((value) => (typeof value === "number" ? { clusters: value } : { percent: Number(value.slice(0, -1)) }))
     .prefault("10%"),
   onFailure: z.enum(["halt", "rollback"]).default("halt"),
