@@ -16,6 +16,9 @@ export class Journal {
   #next = 1n;
   #dropped: { from: bigint; to: bigint; events: bigint } | undefined;
 
+  /** Told of each event, so that nobody need look for them. */
+  recorded: () => void = () => undefined;
+
   /** `limit`: events kept, at least 2 (one of them may be the notice of the dropped). `now`: epoch milliseconds. */
   constructor(limit: number, now: () => number) {
     if (limit < 2) throw new RangeError(`a journal keeps at least 2 events, not ${limit}`);
@@ -28,6 +31,7 @@ export class Journal {
     this.#next += 1n;
     this.#events.push({ ...event, sequence });
     while (this.#events.length + (this.#dropped ? 1 : 0) > this.#limit) this.#drop(this.#events.shift()!);
+    this.recorded();
     return sequence;
   }
 

@@ -1,0 +1,84 @@
+import { createHash, X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import { connect } from "node:tls";
+import { credentials, Metadata, status, type ChannelCredentials, type ServiceError } from "@grpc/grpc-js";
+import {
+  EnrolmentServiceClient,
+  type Credentials,
+  type EnrolRequest,
+  type RenewRequest,
+} from "#proto/gen/plumbline/agent/v1/agent.ts";
+
+/** A hub that has not answered in this time is asked again by whoever called. */
+const answerWithinMs = 15_000;
+
+/** The hub said no, and will say it again. */
+export class EnrolmentRefused extends Error {
+  override readonly name = "EnrolmentRefused";
+}
+
+/** What the hub's port shows is not the CA that the join line pins. */
+export class WrongHub extends Error {
+  override readonly name = "WrongHub";
+}
+
+/** "sha256:<hex>" of a CA certificate, as it stands in join lines. */
+export const caPinOf = (certificate: X509Certificate): string =>
+  `sha256:${createHash("sha256").update(certificate.raw).digest("hex")}`;
+
+/** The CA certificate that stands behind the hub's, PEM, if it is the pinned one. Throws WrongHub. */
+export async function pinnedCa(hub: string, pin: string): Promise<string> {
+  const { host, port } = addressOf(hub);
+  // Nothing is sent on this connection, and what it shows is believed only if it hashes to the pin.
+  const socket = connect({ host, port, rejectUnauthorized: false, ALPNProtocols: ["h2"], servername: nameOf(host) });
+  try {
+    await once(socket, "secureConnect", { signal: AbortSignal.timeout(answerWithinMs) });
+    const shown = socket.getPeerX509Certificate();
+    const issuer = socket.getPeerCertificate(true).issuerCertificate;
+    const ca = issuer === undefined ? undefined : new X509Certificate(issuer.raw);
+    if (shown === undefined || ca === undefined || caPinOf(ca) !== pin || !shown.verify(ca.publicKey))
+      throw new WrongHub(`${hub} is not the hub that the join line names: its CA has another fingerprint`);
+    return ca.toString();
+  } finally {
+    socket.destroy();
+  }
+}
+
+export const enrol = (hub: string, caPem: string, request: EnrolRequest): Promise<Credentials> =>
+  ask(hub, caPem, (client, options, answer) => client.enrol(request, new Metadata(), options, answer));
+
+export const renew = (hub: string, caPem: string, request: RenewRequest): Promise<Credentials> =>
+  ask(hub, caPem, (client, options, answer) => client.renew(request, new Metadata(), options, answer));
+
+type Answer = (error: ServiceError | null, response: { credentials?: Credentials | undefined }) => void;
+
+async function ask(
+  hub: string,
+  caPem: string,
+  call: (client: EnrolmentServiceClient, options: { deadline: number }, answer: Answer) => void,
+): Promise<Credentials> {
+  const client = new EnrolmentServiceClient(hub, serverOnly(caPem));
+  try {
+    return await new Promise<Credentials>((resolve, reject) => {
+      call(client, { deadline: Date.now() + answerWithinMs }, (error, response) => {
+        if (error === null && response.credentials !== undefined) return resolve(response.credentials);
+        if (error?.code === status.PERMISSION_DENIED) return reject(new EnrolmentRefused(error.details));
+        reject(new Error(`the hub at ${hub} could not be asked: ${error?.details ?? "its answer was empty"}`));
+      });
+    });
+  } finally {
+    client.close();
+  }
+}
+
+const serverOnly = (caPem: string): ChannelCredentials => credentials.createSsl(Buffer.from(caPem));
+
+export function addressOf(hub: string): { host: string; port: number } {
+  const at = hub.lastIndexOf(":");
+  const port = Number(hub.slice(at + 1));
+  if (at <= 0 || !Number.isInteger(port)) throw new Error(`the hub's address must be host:port, not ${hub}`);
+  return { host: hub.slice(0, at).replace(/^\[|\]$/g, ""), port };
+}
+
+// TLS names no addresses in its hello.
+const nameOf = (host: string): string => (/^[\d.]+$|:/.test(host) ? "" : host);

@@ -1,0 +1,177 @@
+import { pathToFileURL } from "node:url";
+import { inClusterAccess, kubeconfigAccess } from "#agent/cluster/access.ts";
+import type { Cluster } from "#agent/cluster/cluster.ts";
+import { openKubernetes } from "#agent/cluster/kubernetes.ts";
+import { ConfigProblem, readConfig, type AgentConfig } from "#agent/config.ts";
+import { EnrolmentRefused, WrongHub } from "#agent/enrol/hub-client.ts";
+import { readKeys, writeKeys, type AgentKeys } from "#agent/enrol/keys.ts";
+import { keepRenewed, renewCredentials } from "#agent/enrol/renew.ts";
+import { withCredentials } from "#agent/enrol/credentials.ts";
+import { startEngine } from "#agent/engine/engine.ts";
+import { openPull } from "#agent/pull/pull.ts";
+import { Journal } from "#agent/report/journal.ts";
+import { openReport } from "#agent/report/report.ts";
+import { compareOrder } from "#proto/desired-state.ts";
+import { systemClock, type Clock } from "#lib/clock.ts";
+import { createLog, reasonOf, type Log } from "#lib/log.ts";
+import { backoffMs } from "#lib/retry.ts";
+import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
+
+export const agentVersion = "0.1.0";
+/** About 10 MB of events at the most: days of drift on a busy cluster whose hub is away. */
+const journalEvents = 10_000;
+const retries = { firstMs: 1_000, capMs: 60_000 };
+/** NATS is asked with fresh credentials after this many failures in a row: its JWT may have ended while we slept. */
+const freshAfterFailures = 3;
+
+/** Joined once, an agent needs nothing but its Secret. */
+export class NotJoined extends Error {
+  override readonly name = "NotJoined";
+}
+
+export type AgentParts = {
+  readonly cluster: Cluster;
+  readonly namespace: string;
+  readonly join: AgentConfig["join"];
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly telemetry: Telemetry;
+  readonly signal: AbortSignal;
+};
+
+/** Runs an agent until the signal: pull → verify → apply → watch → heal → report. Throws NotJoined, EnrolmentRefused. */
+export async function runAgent(parts: AgentParts): Promise<void> {
+  const { cluster, namespace, clock, log, telemetry, signal } = parts;
+  let keys = await joinedKeys(parts);
+  // One list for the agent's life: each new connection reads what the last renewal put there.
+  const natsUrls = [...keys.natsUrls];
+  const renewed = async (credentials: Parameters<typeof withCredentials>[1]): Promise<void> => {
+    keys = withCredentials(keys, credentials);
+    natsUrls.splice(0, natsUrls.length, ...keys.natsUrls);
+    await writeKeys(cluster, namespace, keys, signal);
+  };
+  let natsFailures = 0;
+  await using pull = openPull({
+    urls: natsUrls,
+    cluster: keys.cluster,
+    ca: keys.caPem,
+    clock,
+    signal,
+    credentials: async () => {
+      // gRPC gives fresh NATS credentials; without the hub the old ones are tried on.
+      if (natsFailures >= freshAfterFailures || keys.notAfterMs < clock.now())
+        await renewCredentials(keys, clock.now()).then(renewed, (error: unknown) =>
+          log.info({ because: reasonOf(error) }, "no fresh credentials now"),
+        );
+      return { jwt: keys.natsJwt, seed: keys.nkeySeed };
+    },
+    failed: (error) => {
+      natsFailures += 1;
+      if (natsFailures === 1)
+        log.warn({ because: reasonOf(error) }, "NATS is not reachable; the last good state is kept");
+    },
+  });
+  const journal = new Journal(journalEvents, () => clock.now());
+  await using engine = await startEngine({
+    cluster,
+    clusterId: keys.cluster,
+    namespace,
+    trust: { rootKey: keys.rootKey, sealingKey: keys.sealingKey },
+    fetch: (address, slices, either) => pull.blob(address, slices, either),
+    journal,
+    clock,
+    log,
+    telemetry,
+    onStatus: (status) => report.status(status),
+  });
+  const report = openReport({
+    access: () => keys,
+    hello: async () => ({
+      agentVersion,
+      kubernetesVersion: await cluster.version(signal).catch(() => ""),
+      envelope: engine.envelope(),
+    }),
+    journal,
+    statuses: () => engine.statuses(),
+    onFullReport: () => engine.repeatReceipts(),
+    onGeneration: (order) => {
+      if (compareOrder(order, engine.order()) > 0) pull.poke();
+    },
+    onRevoked: (because) => log.error({ because }, "this cluster was revoked; what runs is kept, nothing is pruned"),
+    clock,
+    log,
+    signal,
+  });
+  journal.recorded = () => report.event();
+  log.info({ cluster: keys.cluster, hub: keys.hub }, "agent started");
+  const renewing = keepRenewed(() => keys, renewed, { clock, log, signal }).catch(() => undefined);
+  for await (const document of pull.documents(signal)) {
+    natsFailures = 0;
+    engine.take(document.bytes, document.traceparent ?? "");
+  }
+  await Promise.all([renewing, report.ended]);
+}
+
+async function joinedKeys(parts: AgentParts): Promise<AgentKeys> {
+  const { cluster, namespace, log, clock, signal } = parts;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const stored = await readKeys(cluster, namespace, signal);
+      if (stored.kind === "joined") return stored.keys;
+      if (parts.join === undefined)
+        throw new NotJoined(`this cluster has not joined a hub: run the line that plumb cluster register prints`);
+      // Imported only here: making a certificate request needs libraries that a running agent does without.
+      const { join } = await import("#agent/enrol/join.ts");
+      return await join(cluster, namespace, parts.join);
+    } catch (error) {
+      if (
+        signal.aborted ||
+        error instanceof NotJoined ||
+        error instanceof EnrolmentRefused ||
+        error instanceof WrongHub
+      )
+        throw error;
+      log.warn({ because: reasonOf(error) }, "cannot start yet; it is tried again");
+      await clock.sleep(backoffMs(retries, attempt), { signal });
+    }
+  }
+}
+
+/** Opens everything that an agent process needs, runs it, and closes it. */
+export async function agentProcess(config: AgentConfig, signal: AbortSignal): Promise<void> {
+  await using telemetry = await openTelemetry("plumbline-agent", config.otlpEndpoint);
+  const access =
+    config.kubeconfig === undefined
+      ? await inClusterAccess(config.inCluster!)
+      : await kubeconfigAccess(config.kubeconfig, config.context);
+  await using cluster = openKubernetes(access);
+  const log = createLog("agent", config.logLevel);
+  await runAgent({
+    cluster,
+    namespace: config.namespace,
+    join: config.join,
+    clock: systemClock,
+    log,
+    telemetry,
+    signal,
+  });
+}
+
+/** Aborts on the first SIGTERM or SIGINT; a second one ends the process as usual. */
+export function untilTerminated(): AbortSignal {
+  const stop = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stop.abort(new Error(`got ${name}`)));
+  return stop.signal;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  const signal = untilTerminated();
+  try {
+    await agentProcess(readConfig(process.env), signal);
+  } catch (error) {
+    if (!signal.aborted) {
+      process.stderr.write(`plumbline-agent: ${reasonOf(error)}\n`);
+      process.exitCode = error instanceof ConfigProblem ? 2 : 1;
+    }
+  }
+}
