@@ -1,5 +1,5 @@
 import { cyclesOf } from "./cycles.ts";
-import type { FailedDocument, FleetDocument } from "./document.ts";
+import { maxProblems, type FailedDocument, type FleetDocument } from "./document.ts";
 import { promotionKey } from "./fleet.ts";
 import type { KindName } from "./kinds/kinds.ts";
 import { fieldName, type FieldPath, type FleetProblem } from "./problem.ts";
@@ -58,6 +58,7 @@ function missingNames(documents: readonly FleetDocument[], failed: readonly Fail
   return documents.flatMap((document) =>
     referencesOf(document)
       .filter(({ kind, name }) => !declared.has(declaredKey(kind, name)))
+      .slice(0, maxProblems)
       .map(({ path, kind, name }) => ({
         ...problem(document, path, `names the ${kind} ${name}, which is not declared`),
         fatal: !survivesMissingNames(document.kind),

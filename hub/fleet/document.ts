@@ -29,11 +29,10 @@ export type ReadDocument =
   | { readonly ok: false; readonly failed: FailedDocument; readonly problems: readonly FleetProblem[] };
 
 /** A document with more problems is not read field by field by anyone. */
-const maxProblems = 20;
+export const maxProblems = 20;
 
 /** Checks one document against the schema of its kind. */
 export function readDocument(file: string, document: YamlDocument): ReadDocument {
-  const kind = document.textAt(["kind"]);
   const problemAt = (path: FieldPath, message: string, line = document.lineOf(path)): FleetProblem => ({
     file,
     line,
@@ -50,6 +49,7 @@ export function readDocument(file: string, document: YamlDocument): ReadDocument
   if (!isObject(document.value)) return fail([problemAt([], "is no fleet document: expected fields")]);
   if (document.value["apiVersion"] !== apiVersion)
     return fail([problemAt(["apiVersion"], `must be ${apiVersion}: manifests belong in another folder`)]);
+  const kind = document.value["kind"];
   if (!isKindName(kind)) return fail([problemAt(["kind"], `must be one of ${Object.keys(kinds).join(", ")}`)]);
   const result = kinds[kind].safeParse(document.value, { error: messageOf });
   if (!result.success) return fail(placesOf(result.error).map(({ path, message }) => problemAt(path, message)));

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { filesOf, problemsOf, wholeFleet, written } from "#hub/fleet/fleet-fixture.ts";
-import { readFleet } from "#hub/fleet/read.ts";
+import { fleetReader, readFleet } from "#hub/fleet/read.ts";
 import { applicationName, clusterId, environmentName } from "#proto/ids.ts";
 
 test("reads every kind, with its defaults, and knows where each was written", () => {
@@ -148,5 +148,20 @@ test("any field of any kind may hold any value without an exception", () => {
       readFleet(filesOf({ "a.yaml": lines.join("\n") }));
     }),
     { numRuns: 500 },
+  );
+});
+
+test("a reader that has seen the commit before says what one without a past would say", () => {
+  const lines = Object.values(wholeFleet).join("---\n").split("\n");
+  const commit = fc.dictionary(
+    fc.constantFrom("a.yaml", "b.yaml", "c.txt"),
+    fc.subarray(lines).map((kept) => kept.join("\n")),
+  );
+  fc.assert(
+    fc.property(fc.array(commit, { maxLength: 4 }), (commits) => {
+      const read = fleetReader();
+      for (const texts of commits) expect(read(filesOf(texts))).toEqual(readFleet(filesOf(texts)));
+    }),
+    { numRuns: 50 },
   );
 });

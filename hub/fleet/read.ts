@@ -9,37 +9,56 @@ const maxFileBytes = 1024 * 1024;
 
 export type FleetFile = { readonly path: string; readonly bytes: Uint8Array };
 
+export type FleetReading = { readonly fleet: Fleet; readonly problems: readonly FleetProblem[] };
+
 /**
  * The fleet that files declare; only `*.yaml` and `*.yml` are read. Never throws: a document with a problem is left out
  * and named in `fleet.failed`, and the others go on.
  */
-export function readFleet(files: readonly FleetFile[]): { fleet: Fleet; problems: readonly FleetProblem[] } {
-  const read = files
-    .filter(({ path }) => /\.ya?ml$/i.test(path))
-    .toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))
-    .flatMap(readFile);
+export const readFleet = (files: readonly FleetFile[]): FleetReading => fleetReader()(files);
+
+/** Reads one commit after the other, and parses only the files that changed since the one before. */
+export function fleetReader(): (files: readonly FleetFile[]) => FleetReading {
+  let known = new Map<string, Known>();
+  return (files) => {
+    const read = files
+      .filter(({ path }) => /\.ya?ml$/i.test(path))
+      .toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))
+      .map((file): [string, Known] => [file.path, unchanged(known.get(file.path), file) ?? readFile(file)]);
+    known = new Map(read);
+    return together(read.flatMap(([, { documents }]) => documents));
+  };
+}
+
+type Known = { readonly bytes: Uint8Array; readonly documents: readonly ReadDocument[] };
+
+const unchanged = (known: Known | undefined, { bytes }: FleetFile): Known | undefined =>
+  known && (known.bytes === bytes || Buffer.compare(known.bytes, bytes) === 0) ? known : undefined;
+
+function together(read: readonly ReadDocument[]): FleetReading {
   const documents = read.filter((document) => document.ok);
   const broken = read.filter((document) => !document.ok);
   const failed = broken.map(({ failed }) => failed);
-  const together = checkTogether(documents, failed);
-  const leftOut = new Set(together.filter(({ fatal }) => fatal).map(({ document }) => document));
+  const problems = checkTogether(documents, failed);
+  const leftOut = new Set(problems.filter(({ fatal }) => fatal).map(({ document }) => document));
   const fleet = assemble(
     documents.filter((document) => !leftOut.has(document)),
     [...failed, ...[...leftOut].map(failedOf)],
   );
-  const between = together.map(({ file, line, field, message }) => ({ file, line, field, message }));
+  const between = problems.map(({ file, line, field, message }) => ({ file, line, field, message }));
   return { fleet, problems: inOrder([...broken.flatMap(({ problems }) => problems), ...between]) };
 }
 
-function readFile({ path, bytes }: FleetFile): ReadDocument[] {
-  if (bytes.length > maxFileBytes) return [unreadable(path, "is larger than 1 MiB: cut it into several files")];
+function readFile({ path, bytes }: FleetFile): Known {
+  if (bytes.length > maxFileBytes)
+    return { bytes, documents: [unreadable(path, "is larger than 1 MiB: cut it into several files")] };
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    return [unreadable(path, "is not UTF-8 text")];
+    return { bytes, documents: [unreadable(path, "is not UTF-8 text")] };
   }
-  return readYaml(text).map((document) => readDocument(path, document));
+  return { bytes, documents: readYaml(text).map((document) => readDocument(path, document)) };
 }
 
 const unreadable = (file: string, message: string): ReadDocument => ({

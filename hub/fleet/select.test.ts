@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { substitute, unknownParameters } from "#hub/fleet/select.ts";
+import { substituteValues } from "#hub/fleet/substitute-values.ts";
 import { clusterId, environmentName } from "#proto/ids.ts";
+import type { Json } from "#proto/object.ts";
 
 const parameters = {
   environment: environmentName("prod"),
@@ -41,4 +43,12 @@ test("text without a known problem is always filled", () => {
         expect(substitute(text, parameters).ok).toBe(true);
     }),
   );
+});
+
+test("fills every string of a value, whatever its keys are called", () => {
+  const value = JSON.parse('{"a": ["${environment}", 1, null], "__proto__": {"b": "${cluster.name}"}}') as Json;
+  const filled = substituteValues(value, parameters);
+  expect(JSON.stringify(filled.ok && filled.value)).toBe('{"a":["prod",1,null],"__proto__":{"b":"eu-1"}}');
+  expect(filled).toMatchObject({ ok: true, perCluster: true });
+  expect(substituteValues({ hosts: [{ name: "${region}" }] }, parameters)).toMatchObject({ at: "hosts[0].name" });
 });

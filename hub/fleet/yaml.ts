@@ -1,5 +1,6 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from "yaml";
+import { LineCounter, parseDocument, type Document } from "yaml";
 import { FieldProblem, type FieldPath } from "./problem.ts";
+import { offsetOf, textAt } from "./yaml-places.ts";
 import { toValue } from "./yaml-value.ts";
 
 /** One YAML document as it was written. `value` is undefined when `problems` says why it cannot be read. */
@@ -30,37 +31,44 @@ function cutDocuments(text: string): { text: string; line: number }[] {
 }
 
 function readDocument(text: string, firstLine: number): YamlDocument {
-  const lines = new LineCounter();
-  const lineAt = (offset: number): number => firstLine - 1 + Math.max(1, lines.linePos(offset).line);
-  let document: Document.Parsed;
-  try {
-    // Pretty errors quote the source, which may hold a credential; double keys are found in one pass by `toValue`.
-    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, logLevel: "silent" });
-  } catch {
-    return unreadable(firstLine, "is nested too deeply");
-  }
-  const root = document.contents;
-  const located = (path: FieldPath): number => lineAt(offsetOf(root, path, document));
+  const tree = parse(text, firstLine);
+  if (!tree) return unreadable(firstLine, "is nested too deeply");
+  const { document, lineAt } = tree;
+  const problems = [...document.errors, ...document.warnings].map(({ pos, message }) => ({
+    line: lineAt(pos[0]),
+    path: [],
+    message: `is no YAML: ${message}`,
+  }));
+  // Places are asked for by problems alone. A reader that remembers documents must not remember their trees, which are
+  // many times larger than the text.
+  let again: Tree | undefined;
+  const places = (): Tree => (again ??= parse(text, firstLine)!);
   const base = {
-    line: lineAt(root?.range[0] ?? 0),
-    lineOf: located,
-    textAt: (path: FieldPath) => textOf(nodeAt(root, path, document)),
+    line: lineAt(document.contents?.range[0] ?? 0),
+    lineOf: (path: FieldPath) => places().lineAt(offsetOf(places().document, path)),
+    textAt: (path: FieldPath) => textAt(places().document, path),
   };
-  const flaws = [...document.errors, ...document.warnings];
-  if (flaws.length > 0) {
-    const problems = flaws.map(({ pos, message }) => ({
-      line: lineAt(pos[0]),
-      path: [],
-      message: `is no YAML: ${message}`,
-    }));
-    return { ...base, value: undefined, problems };
-  }
+  if (problems.length > 0) return { ...base, value: undefined, problems };
   try {
-    return { ...base, value: toValue(root), problems: [] };
+    return { ...base, value: toValue(document.contents), problems };
   } catch (error) {
     if (!(error instanceof FieldProblem)) throw error;
     const { path, message, offset } = error;
     return { ...base, value: undefined, problems: [{ line: lineAt(offset), path, message }] };
+  }
+}
+
+type Tree = { readonly document: Document.Parsed; readonly lineAt: (offset: number) => number };
+
+/** Undefined when the text is nested deeper than the parser's own stack. */
+function parse(text: string, firstLine: number): Tree | undefined {
+  const lineCounter = new LineCounter();
+  try {
+    // Pretty errors quote the source, which may hold a credential; double keys are found in one pass by `toValue`.
+    const document = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false, logLevel: "silent" });
+    return { document, lineAt: (offset) => firstLine - 1 + Math.max(1, lineCounter.linePos(offset).line) };
+  } catch {
+    return undefined;
   }
 }
 
@@ -71,38 +79,3 @@ const unreadable = (line: number, message: string): YamlDocument => ({
   lineOf: () => line,
   textAt: () => undefined,
 });
-
-/** Of the key that names the field, or of the item: where a person would look. */
-function offsetOf(root: Node | null, path: FieldPath, document: Document): number {
-  let offset = root?.range?.[0] ?? 0;
-  let node = root;
-  for (const segment of path) {
-    const found = memberOf(node, segment, document);
-    if (!found) return offset;
-    ({ offset, node } = found);
-  }
-  return offset;
-}
-
-function nodeAt(root: Node | null, path: FieldPath, document: Document): Node | null {
-  let node = root;
-  for (const segment of path) node = memberOf(node, segment, document)?.node ?? null;
-  return node;
-}
-
-type Member = { readonly offset: number; readonly node: Node | null };
-
-function memberOf(node: Node | null, segment: string | number, document: Document): Member | undefined {
-  const inside = isAlias(node) ? node.resolve(document) : node;
-  if (isMap<Node, Node | null>(inside)) {
-    const pair = inside.items.find(({ key }) => isScalar(key) && key.value === segment);
-    return pair && { offset: pair.key.range?.[0] ?? 0, node: pair.value };
-  }
-  const item = isSeq<Node>(inside) && typeof segment === "number" ? inside.items[segment] : undefined;
-  return item && { offset: item.range?.[0] ?? 0, node: item };
-}
-
-const textOf = (node: Node | null): string | undefined => {
-  if (!isScalar(node)) return undefined;
-  return node.source ?? (typeof node.value === "string" ? node.value : undefined);
-};
