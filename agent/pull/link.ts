@@ -1,5 +1,6 @@
-import { connect, jwtAuthenticator, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { connect, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { orAbort } from "#agent/pull/abort.ts";
+import { jwtAuthenticator } from "#agent/pull/authenticator.ts";
 import { tlsOf } from "#agent/pull/tls.ts";
 import type { Clock } from "#lib/clock.ts";
 import { backoffMs } from "#lib/retry.ts";
@@ -99,7 +100,7 @@ export class Link {
     const { jwt, seed } = await orAbort(credentials(signal), signal);
     const opening = connect({
       servers: [...urls],
-      authenticator: jwtAuthenticator(jwt, Buffer.from(seed)),
+      authenticator: jwtAuthenticator(jwt, seed),
       inboxPrefix: subjects.inbox(cluster),
       name: `plumbline-agent ${cluster}`,
       reconnect: false,
