@@ -1,0 +1,109 @@
+import { Worker } from "node:worker_threads";
+import type { Rendered, RenderProblem, RenderTarget } from "#hub/render/target.ts";
+
+/** Raised when the same files would give another bundle: what was signed is then rendered anew on purpose. */
+export const rendererVersion = "plain/1";
+
+/** A bundle of 10 MiB costs some 200 MB while it is parsed; a bomb ends the worker, not the hub. */
+const workerMegabytes = 512;
+/** A bundle at every limit takes about 3 s; what takes longer does not end. */
+const taskLimitMs = 30_000;
+
+/** Files of a commit in, a sealed bundle or the reason for none out. A function of Git alone. */
+export type Renderer = AsyncDisposable & {
+  readonly version: string;
+  render(target: RenderTarget): Promise<Rendered | RenderProblem>;
+};
+
+type Waiting = { readonly target: RenderTarget; readonly resolve: (outcome: Rendered | RenderProblem) => void };
+
+/** Renders on `threads` worker threads; one that is killed by its limits is replaced. */
+export function createRenderer(contentSecret: Uint8Array, threads = 2): Renderer {
+  const queue: Waiting[] = [];
+  const idle: Thread[] = [];
+  const all = new Set<Thread>();
+  const life = new AbortController();
+
+  const next = (): void => {
+    while (queue.length > 0 && !life.signal.aborted) {
+      const thread = idle.pop() ?? (all.size < threads ? create() : undefined);
+      if (thread === undefined) return;
+      const { target, resolve } = queue.shift()!;
+      void thread.run(target).then((outcome) => {
+        if (thread.isUsable()) idle.push(thread);
+        else all.delete(thread);
+        resolve(outcome);
+        next();
+      });
+    }
+  };
+  const create = (): Thread => {
+    const thread = startThread(contentSecret);
+    all.add(thread);
+    return thread;
+  };
+  return {
+    version: rendererVersion,
+    render: (target) =>
+      new Promise((resolve) => {
+        queue.push({ target, resolve });
+        next();
+      }),
+    async [Symbol.asyncDispose]() {
+      life.abort();
+      await Promise.all([...all].map((thread) => thread.end()));
+    },
+  };
+}
+
+type Thread = {
+  run(target: RenderTarget): Promise<Rendered | RenderProblem>;
+  isUsable(): boolean;
+  end(): Promise<unknown>;
+};
+
+function startThread(contentSecret: Uint8Array): Thread {
+  // The bundled hub has its worker beside it under the same name, with the other extension.
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  const worker = new Worker(new URL(`./render-worker.${extension}`, import.meta.url), {
+    workerData: { contentSecret },
+    resourceLimits: { maxOldGenerationSizeMb: workerMegabytes },
+    env: {},
+  });
+  worker.unref();
+  let usable = true;
+  // A worker that dies between two tasks must not take the hub with it.
+  worker.on("error", () => (usable = false));
+  worker.on("exit", () => (usable = false));
+  let tasks = 0;
+  return {
+    isUsable: () => usable,
+    end: () => worker.terminate(),
+    run(target) {
+      const id = (tasks += 1);
+      return new Promise((resolve) => {
+        const finish = (outcome: Rendered | RenderProblem, isUsable: boolean): void => {
+          clearTimeout(limit);
+          worker.off("message", answered);
+          worker.off("error", outgrown);
+          worker.off("exit", ended);
+          usable &&= isUsable;
+          if (!isUsable) void worker.terminate();
+          resolve(outcome);
+        };
+        const fail = (because: string): void =>
+          finish({ ok: false, because: `${target.application}: ${because}` }, false);
+        const limit = setTimeout(() => fail(`rendering takes more than ${taskLimitMs / 1000} s`), taskLimitMs);
+        const answered = (answer: { id: number; outcome: Rendered | RenderProblem }): void => {
+          if (answer.id === id) finish(answer.outcome, true);
+        };
+        const outgrown = (): void => fail(`rendering needs more than ${workerMegabytes} MB`);
+        const ended = (): void => fail("rendering ended before its time");
+        worker.on("message", answered);
+        worker.on("error", outgrown);
+        worker.on("exit", ended);
+        worker.postMessage({ id, target });
+      });
+    },
+  };
+}
