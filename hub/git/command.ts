@@ -9,6 +9,8 @@ const lowSpeed = { GIT_HTTP_LOW_SPEED_LIMIT: "1000", GIT_HTTP_LOW_SPEED_TIME: "2
 export type GitOptions = {
   readonly input?: string | Uint8Array;
   readonly signal?: AbortSignal | undefined;
+  /** An index of its own for this command: a bare repository has none. */
+  readonly indexFile?: string;
   /** Settings for this one command, kept out of argv, where any process could read them. */
   readonly config?: Readonly<Record<string, string>>;
 };
@@ -22,7 +24,10 @@ export class GitFailed extends Error {
 export async function git(directory: string, arguments_: readonly string[], options: GitOptions = {}): Promise<Buffer> {
   options.signal?.throwIfAborted();
   const child = spawn("git", [`--git-dir=${directory}`, ...arguments_], {
-    env: environment(options.config ?? {}),
+    env: {
+      ...environment(options.config ?? {}),
+      ...(options.indexFile === undefined ? {} : { GIT_INDEX_FILE: options.indexFile }),
+    },
     // A group of its own, so that git's helpers end with it.
     detached: true,
     stdio: ["pipe", "pipe", "pipe"],

@@ -2,6 +2,8 @@ import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { checkAddress } from "#hub/git/address.ts";
 import { git, GitFailed, type GitOptions } from "#hub/git/command.ts";
+import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
+import type { GitSigner } from "#hub/git/sign.ts";
 import { revision, type Revision } from "#proto/ids.ts";
 
 /** What a fetch found of one branch. */
@@ -38,7 +40,34 @@ export type Mirror = {
   /** Files under a folder at a commit, sorted by path; "" is the whole tree. */
   files(commit: Revision, folder: string): Promise<TreeFile[]>;
   read(file: TreeFile): Promise<Buffer>;
+  /**
+   * Regular files under a folder with their content, by one process. Symbolic links and submodules are left out. Throws
+   * TooLarge before anything is read when the files exceed the limits.
+   */
+  contents(commit: Revision, folder: string): Promise<{ path: string; bytes: Buffer }[]>;
+  isAncestor(ancestor: Revision, commit: Revision): Promise<boolean>;
+  /** Newest first. */
+  log(commit: Revision, limit: number, path?: string): Promise<Logged[]>;
+  /** Commits on top of `change.expect` and pushes. Throws GitFailed when the outcome is not known. */
+  commit(change: GitChange, signer: GitSigner, nowMs: number, signal?: AbortSignal): Promise<Pushed>;
 };
+
+export type Logged = {
+  readonly commit: Revision;
+  readonly author: string;
+  readonly atMs: number;
+  readonly subject: string;
+  /** Lines "Name: value" at the end of the message. */
+  readonly body: string;
+};
+
+/** Manifests for people, not data: a folder beyond this wants to be several Applications. */
+export const contentLimits = { files: 10_000, fileBytes: 1024 * 1024, bytes: 32 * 1024 * 1024 } as const;
+
+/** A folder over a limit. The message names the largest file. */
+export class TooLarge extends Error {
+  override readonly name = "TooLarge";
+}
 
 export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
   checkAddress(settings.url, settings.allowedHosts);
@@ -65,6 +94,15 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
     return { kind: (await isAncestor(to, from)) ? "behind" : "rewritten", branch, from, to };
   };
 
+  const filesOf: Mirror["files"] = async (commit, folder) => {
+    const within = folder === "" ? [] : ["--", `${folder.replace(/\/+$/, "")}/`];
+    return (await run(["ls-tree", "-r", "-z", "-l", "--full-tree", commit, ...within]))
+      .toString("utf8")
+      .split("\0")
+      .filter((line) => line !== "")
+      .map(fileOf);
+  };
+
   return {
     async fetch(signal) {
       const before = await branches();
@@ -84,15 +122,30 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
       return moves.filter((move) => move !== undefined);
     },
     head: async (branch) => (await branches()).get(branch),
-    async files(commit, folder) {
-      const within = folder === "" ? [] : ["--", `${folder.replace(/\/+$/, "")}/`];
-      return (await run(["ls-tree", "-r", "-z", "-l", "--full-tree", commit, ...within]))
-        .toString("utf8")
-        .split("\0")
-        .filter((line) => line !== "")
-        .map(fileOf);
-    },
+    files: filesOf,
     read: (file) => run(["cat-file", "blob", file.object]),
+    async contents(commit, folder) {
+      const files = (await filesOf(commit, folder)).filter(({ mode }) => mode.startsWith("100"));
+      checkSize(files, folder);
+      if (files.length === 0) return [];
+      const input = files.map(({ object }) => `${object}\n`).join("");
+      return parseBatch(await run(["cat-file", "--batch"], { input }), files);
+    },
+    isAncestor,
+    async log(commit, limit, path) {
+      const format = "%H%x00%an <%ae>%x00%ct%x00%s%x00%b%x00%x01";
+      const within = path === undefined ? [] : ["--", path];
+      const said = await text(["log", `-${limit}`, `--format=${format}`, commit, ...within]);
+      return said
+        .split("\u0001")
+        .filter((line) => line.trim() !== "")
+        .map(loggedOf);
+    },
+    async commit(change, signer, nowMs, signal) {
+      const authorization = await settings.authorization?.();
+      const config = authorization === undefined ? {} : { "http.extraHeader": `Authorization: ${authorization}` };
+      return commitAndPush(directory, settings.url, change, { signer, nowMs, config, signal });
+    },
   };
 }
 
@@ -101,6 +154,39 @@ function fileOf(line: string): TreeFile {
   if (found === null) throw new GitFailed(`git ls-tree: cannot read ${JSON.stringify(line.slice(0, 80))}`);
   const [, mode, object, bytes, path] = found as unknown as [string, string, string, string, string];
   return { path, mode, object, bytes: bytes === "-" ? 0 : Number(bytes) };
+}
+
+function loggedOf(line: string): Logged {
+  const [commit = "", author = "", seconds = "", subject = "", body = ""] = line.trimStart().split("\0");
+  return { commit: revision(commit), author, atMs: Number(seconds) * 1000, subject, body };
+}
+
+function checkSize(files: readonly TreeFile[], folder: string): void {
+  if (files.length > contentLimits.files)
+    throw new TooLarge(
+      `${folder || "the repository"} holds ${files.length} files, at most ${contentLimits.files} are read`,
+    );
+  const [largest] = [...files].sort((a, b) => b.bytes - a.bytes);
+  if (largest !== undefined && largest.bytes > contentLimits.fileBytes)
+    throw new TooLarge(`${largest.path} is ${largest.bytes} bytes, at most 1 MiB is read`);
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  if (bytes > contentLimits.bytes)
+    throw new TooLarge(
+      `${folder || "the repository"} holds ${bytes} bytes, at most 32 MiB are read; the largest is ${largest!.path}`,
+    );
+}
+
+/** Output of `cat-file --batch`: a header line, the bytes, a line feed, for each object in order. */
+function parseBatch(output: Buffer, files: readonly TreeFile[]): { path: string; bytes: Buffer }[] {
+  let at = 0;
+  return files.map(({ path, bytes }) => {
+    const headEnd = output.indexOf(10, at);
+    const found = / blob (\d+)$/.exec(output.toString("latin1", at, headEnd));
+    if (found === null || Number(found[1]) !== bytes) throw new GitFailed(`git cat-file: cannot read ${path}`);
+    const from = headEnd + 1;
+    at = from + bytes + 1;
+    return { path, bytes: output.subarray(from, from + bytes) };
+  });
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -22,6 +22,8 @@ export type GitServer = AsyncDisposable & {
     files: Readonly<Record<string, string | null>>,
     message: string,
   ): Promise<string>;
+  /** Every push is declined with these words, as a protected branch is. */
+  protect(name: string, because: string): Promise<void>;
   /** The next requests fail so: 401, or the connection hangs or is cut. */
   failWith(failure: "none" | "401" | "hang" | "cut"): void;
 };
@@ -41,12 +43,22 @@ export async function startGitServer(options: { authorization?: string } = {}): 
 
   const git: GitServer["git"] = async (name, arguments_, input) => {
     const running = run("git", ["-C", join(root, `${name}.git`), ...arguments_], { env: author });
+    // A git that ended before it read everything says so by its exit code.
+    running.child.stdin?.on("error", () => undefined);
     running.child.stdin?.end(input ?? "");
     return (await running).stdout.trim();
   };
   return {
     git,
     failWith: (next) => void (failure = next),
+    protect: (name, because) =>
+      writeFile(
+        join(root, `${name}.git`, "hooks", "pre-receive"),
+        `#!/bin/sh\necho ${JSON.stringify(because)} >&2\nexit 1\n`,
+        {
+          mode: 0o755,
+        },
+      ),
     async createRepository(name) {
       await run("git", ["init", "--quiet", "--bare", "--initial-branch=main", join(root, `${name}.git`)]);
       await git(name, ["config", "http.receivepack", "true"]);

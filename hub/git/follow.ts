@@ -1,0 +1,73 @@
+import type { Mirror, RefMove } from "#hub/git/mirror.ts";
+import type { Clock } from "#lib/clock.ts";
+import { backoffMs } from "#lib/retry.ts";
+
+export type FollowOptions = {
+  readonly mirror: Pick<Mirror, "fetch">;
+  readonly clock: Clock;
+  /** Time between two looks, varied by a fifth so that many repositories do not ask at once. */
+  readonly intervalMs: number;
+  /** A fetch that takes longer is given up and tried again. */
+  readonly limitMs?: number;
+  readonly onMoves: (moves: readonly RefMove[]) => void;
+  readonly onProblem: (error: unknown, attempt: number) => void;
+  readonly signal: AbortSignal;
+};
+
+export type Following = {
+  /** Somebody says that there is something new: look now. */
+  poke(): void;
+  /** Resolves after a look that began after this call, whatever it found. */
+  look(): Promise<void>;
+  readonly ended: Promise<void>;
+};
+
+const fetchLimitMs = 120_000;
+const retries = { firstMs: 1_000, capMs: 300_000 };
+
+/** Looks at one repository again and again: by the clock, and at once when poked. One fetch at a time. */
+export function follow(options: FollowOptions): Following {
+  const { mirror, clock, intervalMs, signal } = options;
+  let wake = (): void => undefined;
+  let asked = true;
+  let waiting: (() => void)[] = [];
+
+  const run = async (): Promise<void> => {
+    for (let failures = 0; !signal.aborted;) {
+      asked = false;
+      const served = waiting;
+      waiting = [];
+      try {
+        const limit = AbortSignal.any([signal, AbortSignal.timeout(options.limitMs ?? fetchLimitMs)]);
+        const moves = await mirror.fetch(limit);
+        failures = 0;
+        if (moves.length > 0) options.onMoves(moves);
+      } catch (error) {
+        if (signal.aborted) break;
+        failures += 1;
+        options.onProblem(error, failures);
+      }
+      for (const resolve of served) resolve();
+      if (asked) continue;
+      const woken = new AbortController();
+      wake = () => woken.abort();
+      const jittered = intervalMs * (0.9 + Math.random() * 0.2);
+      const waitMs = failures === 0 ? jittered : Math.max(jittered, backoffMs(retries, failures));
+      await clock.sleep(waitMs, { signal: AbortSignal.any([signal, woken.signal]) }).catch(() => undefined);
+    }
+    for (const resolve of waiting) resolve();
+  };
+  const poke = (): void => {
+    asked = true;
+    wake();
+  };
+  return {
+    poke,
+    look: () =>
+      new Promise((resolve) => {
+        waiting.push(resolve);
+        poke();
+      }),
+    ended: run(),
+  };
+}

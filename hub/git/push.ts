@@ -1,0 +1,90 @@
+import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { git, GitFailed, type GitOptions } from "#hub/git/command.ts";
+import type { GitSigner } from "#hub/git/sign.ts";
+import { revision, type Revision } from "#proto/ids.ts";
+
+/** A change to one branch, computed from one of its commits. */
+export type GitChange = {
+  readonly branch: string;
+  /** The commit that the change was computed from; undefined: the branch must not exist. */
+  readonly expect: Revision | undefined;
+  /** New content by path; null deletes. */
+  readonly files: ReadonlyMap<string, string | null>;
+  readonly message: string;
+};
+
+export type Pushed =
+  | { readonly kind: "pushed"; readonly commit: Revision }
+  /** The branch is elsewhere by now: fetch, and compute the change again. */
+  | { readonly kind: "moved" }
+  /** The remote will not take it: a protected branch, or a hook. */
+  | { readonly kind: "declined"; readonly because: string };
+
+const author = "Plumbline Hub <hub@plumbline.dev>";
+
+/**
+ * Commits without a working tree and pushes with a lease on `expect`. Throws GitFailed when the outcome is not known: the
+ * caller fetches, and looks whether its commit is there.
+ */
+export async function commitAndPush(
+  directory: string,
+  url: string,
+  change: GitChange,
+  options: {
+    readonly signer: GitSigner;
+    readonly nowMs: number;
+    readonly config: Record<string, string>;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<Pushed> {
+  const commit = await writeCommit(directory, change, options.signer, options.nowMs);
+  const ref = `refs/heads/${change.branch}`;
+  const lease = `--force-with-lease=${ref}:${change.expect ?? ""}`;
+  try {
+    await git(directory, ["push", lease, "--", url, `${commit}:${ref}`], {
+      config: options.config,
+      signal: options.signal,
+    });
+  } catch (error) {
+    if (!(error instanceof GitFailed)) throw error;
+    if (/stale info|fetch first|non-fast-forward|reference already exists|cannot lock ref/.test(error.message))
+      return { kind: "moved" };
+    if (/declined|protected|denied|pre-receive|rejected/.test(error.message))
+      return { kind: "declined", because: error.message };
+    throw error;
+  }
+  await git(directory, ["update-ref", `refs/remotes/origin/${change.branch}`, commit]);
+  return { kind: "pushed", commit };
+}
+
+async function writeCommit(
+  directory: string,
+  { expect, files, message }: GitChange,
+  signer: GitSigner,
+  nowMs: number,
+): Promise<Revision> {
+  const indexFile = join(directory, `plumbline-index-${randomUUID()}`);
+  const run = async (arguments_: string[], options: GitOptions = {}): Promise<string> =>
+    (await git(directory, arguments_, { ...options, indexFile })).toString("utf8").trim();
+  try {
+    await run(expect === undefined ? ["read-tree", "--empty"] : ["read-tree", expect]);
+    const lines: string[] = [];
+    for (const [path, text] of files) {
+      const object = text === null ? "0".repeat(40) : await run(["hash-object", "-w", "--stdin"], { input: text });
+      lines.push(`${text === null ? "0" : "100644"} ${object}\t${path}`);
+    }
+    await run(["update-index", "-z", "--index-info"], { input: lines.map((line) => `${line}\0`).join("") });
+    const tree = await run(["write-tree"]);
+    const when = `${Math.floor(nowMs / 1000)} +0000`;
+    const parents = expect === undefined ? "" : `parent ${expect}\n`;
+    const head = `tree ${tree}\n${parents}author ${author} ${when}\ncommitter ${author} ${when}\n`;
+    const body = `${message.trimEnd()}\n`;
+    const signature = signer.sign(Buffer.from(`${head}\n${body}`)).replaceAll("\n", "\n ");
+    const object = `${head}gpgsig ${signature}\n\n${body}`;
+    return revision(await run(["hash-object", "-t", "commit", "-w", "--stdin"], { input: object }));
+  } finally {
+    await rm(indexFile, { force: true });
+  }
+}
