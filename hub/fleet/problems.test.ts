@@ -232,12 +232,12 @@ test.each([
   ],
   ["an alias of itself", "a: &a [*a]\n"],
   ["depth", `a: ${"[".repeat(20_000)}${"]".repeat(20_000)}\n`],
-  ["many keys", Array.from({ length: 90_000 }, (_, index) => `k${index}: 1`).join("\n")],
+  ["many keys", Array.from({ length: 45_000 }, (_, index) => `k${index}: 1`).join("\n")],
   ["one key many times", "k: 1\n".repeat(90_000)],
   ["many documents of one name", `${written("Cluster", "x", "")}---\n`.repeat(5_000)],
   ["an unknown tag", "a: !run x\n"],
   ["no number", "a: .nan\n"],
-  ["a file that is too large", " ".repeat(1024 * 1024 + 1)],
+  ["a file that is too large", " ".repeat(512 * 1024 + 1)],
 ])("a bomb is refused quickly: %s", (_, text) => {
   const start = performance.now();
   expect(problemsOf({ "bomb.yaml": text })[0]).toMatch(/^bomb\.yaml:\d+: /);

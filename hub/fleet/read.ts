@@ -4,8 +4,8 @@ import { collections, promotionKey, type Fleet } from "./fleet.ts";
 import type { FleetProblem } from "./problem.ts";
 import { readYaml } from "./yaml.ts";
 
-/** 8,000 Clusters fit into one file, and no file keeps its reader busy for more than about a second. */
-const maxFileBytes = 1024 * 1024;
+/** 4,000 Clusters fit into one file; the worst text of this length keeps its reader busy for two seconds, not minutes. */
+const maxFileBytes = 512 * 1024;
 
 export type FleetFile = { readonly path: string; readonly bytes: Uint8Array };
 
@@ -51,7 +51,7 @@ function together(read: readonly ReadDocument[]): FleetReading {
 
 function readFile({ path, bytes }: FleetFile): Known {
   if (bytes.length > maxFileBytes)
-    return { bytes, documents: [unreadable(path, "is larger than 1 MiB: cut it into several files")] };
+    return { bytes, documents: [unreadable(path, "is larger than 512 KiB: cut it into several files")] };
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -41,7 +41,7 @@ function readDocument(text: string, firstLine: number): YamlDocument {
   }));
   // Places are asked for by problems alone. A reader that remembers documents must not remember their trees, which are
   // many times larger than the text.
-  let again: Tree | undefined;
+  let again = problems.length > 0 ? tree : undefined;
   const places = (): Tree => (again ??= parse(text, firstLine)!);
   const base = {
     line: lineAt(document.contents?.range[0] ?? 0),

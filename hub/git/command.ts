@@ -91,4 +91,9 @@ function environment(config: Readonly<Record<string, string>>): NodeJS.ProcessEn
   };
 }
 
-const lastWords = (complaint: string): string => redact(complaint.trim().split("\n").slice(-3).join("; ")) || "failed";
+/** What the remote's hook said goes first: git's own last lines only say that it declined. */
+function lastWords(complaint: string): string {
+  const lines = complaint.trim().split("\n");
+  const remote = lines.filter((line) => line.startsWith("remote:")).slice(-2);
+  return redact([...remote, ...lines.slice(-3).filter((line) => !remote.includes(line))].join("; ")) || "failed";
+}
