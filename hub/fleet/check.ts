@@ -79,9 +79,12 @@ function circles(documents: readonly FleetDocument[]): CrossProblem[] {
     if (document.kind !== "Environment" && document.kind !== "Application") return [];
     const cycle = cycles[document.kind].get(document.value.name);
     const path = document.kind === "Environment" ? ["spec", "revisions", "promotedFrom"] : ["spec", "dependsOn"];
-    return cycle ? [problem(document, path, `goes in a circle: ${cycle.join(" → ")}`)] : [];
+    return cycle ? [problem(document, path, `goes in a circle: ${shown(cycle)}`)] : [];
   });
 }
+
+const shown = (cycle: readonly string[]): string =>
+  (cycle.length > 10 ? [...cycle.slice(0, 8), "…", cycle.at(-1)!] : cycle).join(" → ");
 
 function promotionsThatGoNowhere(documents: readonly FleetDocument[]): CrossProblem[] {
   const environments = new Map<string, readonly string[]>();

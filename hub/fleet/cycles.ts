@@ -24,6 +24,6 @@ function pathBack(start: string, next: ReadonlyMap<string, readonly string[]>): 
 
 function trace(node: string, start: string, from: ReadonlyMap<string, string>): string[] {
   const path = [node];
-  while (path[0] !== start) path.unshift(from.get(path[0]!)!);
-  return path;
+  while (path.at(-1) !== start) path.push(from.get(path.at(-1)!)!);
+  return path.reverse();
 }

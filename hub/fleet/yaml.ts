@@ -30,14 +30,17 @@ function cutDocuments(text: string): { text: string; line: number }[] {
   return written.map(({ lines, line }) => ({ text: lines.join("\n"), line }));
 }
 
+// The parser's own words for it are those of a stack that overflowed.
+const tooDeep = "is nested too deeply";
+
 function readDocument(text: string, firstLine: number): YamlDocument {
   const tree = parse(text, firstLine);
-  if (!tree) return unreadable(firstLine, "is nested too deeply");
+  if (!tree) return unreadable(firstLine, tooDeep);
   const { document, lineAt } = tree;
   const problems = [...document.errors, ...document.warnings].map(({ pos, message }) => ({
     line: lineAt(pos[0]),
     path: [],
-    message: `is no YAML: ${message}`,
+    message: /call stack/.test(message) ? tooDeep : `is no YAML: ${message}`,
   }));
   // Places are asked for by problems alone. A reader that remembers documents must not remember their trees, which are
   // many times larger than the text.
