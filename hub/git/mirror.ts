@@ -37,6 +37,8 @@ export type Mirror = {
   /** Brings every branch here, and says what moved since the last fetch. */
   fetch(signal?: AbortSignal): Promise<RefMove[]>;
   head(branch: string): Promise<Revision | undefined>;
+  /** Every branch, as the last fetch found it. */
+  heads(): Promise<Map<string, Revision>>;
   /** Files under a folder at a commit, sorted by path; "" is the whole tree. */
   files(commit: Revision, folder: string): Promise<TreeFile[]>;
   read(file: TreeFile): Promise<Buffer>;
@@ -122,6 +124,7 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
       return moves.filter((move) => move !== undefined);
     },
     head: async (branch) => (await branches()).get(branch),
+    heads: branches,
     files: filesOf,
     read: (file) => run(["cat-file", "blob", file.object]),
     async contents(commit, folder) {

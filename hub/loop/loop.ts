@@ -1,0 +1,236 @@
+import { decide } from "#hub/decide/decide.ts";
+import { keyOf, type Decision, type Inputs, type Waiting } from "#hub/decide/inputs.ts";
+import type { RolloutRecord } from "#hub/decide/record.ts";
+import { declaredInputs, deliveryOf } from "#hub/fleet/decide-inputs.ts";
+import { keepLastGood } from "#hub/fleet/last-good.ts";
+import type { Fleet } from "#hub/fleet/fleet.ts";
+import { fleetReader } from "#hub/fleet/read.ts";
+import { describeProblem, type FleetProblem } from "#hub/fleet/problem.ts";
+import type { DesiredStates, Draft } from "#hub/loop/desired.ts";
+import type { RecordStore } from "#hub/loop/records.ts";
+import type { Receipts } from "#hub/loop/receipts.ts";
+import type { Renders } from "#hub/loop/renders.ts";
+import type { Source } from "#hub/loop/sources.ts";
+import type { Traces } from "#hub/loop/traces.ts";
+import type { Broker } from "#hub/publish/broker.ts";
+import type { Lease } from "#hub/publish/held-lease.ts";
+import type { Clock } from "#lib/clock.ts";
+import { reasonOf, type Log } from "#lib/log.ts";
+import { backoffMs } from "#lib/retry.ts";
+import type { Telemetry } from "#lib/telemetry.ts";
+import type { ApplicationName, ClusterId, Revision } from "#proto/ids.ts";
+
+/** Ends of freezes and exceptions come by the clock alone. */
+const tickMs = 15_000;
+const retries = { firstMs: 500, capMs: 30_000 };
+/** A decision asks for renderings, and the next one for those that they make possible; more rounds mean a mistake. */
+const renderRounds = 5;
+/** A clock this far behind the newest document would sign what agents refuse. */
+const clockBehindMs = 5 * 60_000;
+
+export type LoopParts = {
+  readonly fleetSource: Source;
+  readonly branch: string;
+  readonly folder: string;
+  /** Follows the repositories that a fleet names, and no others. */
+  readonly openSources: (fleet: Fleet) => Promise<void>;
+  readonly sourceOf: (fleet: Fleet, application: ApplicationName) => Source | undefined;
+  readonly records: RecordStore;
+  readonly desired: DesiredStates;
+  readonly receipts: Receipts;
+  readonly renders: Renders;
+  readonly traces: Traces;
+  readonly broker: Broker;
+  readonly lease: Lease;
+  readonly heard: () => ReadonlySet<ClusterId>;
+  readonly onPublished: (draft: Draft) => void;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly telemetry: Telemetry;
+  readonly signal: AbortSignal;
+};
+
+/** What the last round saw, for those who look. */
+export type LoopState = {
+  readonly fleet: Fleet;
+  readonly fleetCommit: Revision | undefined;
+  readonly problems: readonly FleetProblem[];
+  readonly waiting: readonly Waiting[];
+};
+
+export type Loop = {
+  /** Something happened: decide again. */
+  poke(): void;
+  state(): LoopState;
+  /** Resolves after a round that began after this call. */
+  round(): Promise<void>;
+  /** Reads the fleet and the record, without deciding. */
+  refresh(): Promise<void>;
+  readonly ended: Promise<void>;
+};
+
+const emptyFleet: Fleet = fleetReader()([]).fleet;
+
+/** fetched | reported | tick → decide → render what it needs → push the record → publish. */
+export function startLoop(parts: LoopParts): Loop {
+  const { clock, log, signal, records, desired, renders } = parts;
+  const read = fleetReader();
+  let state: LoopState = { fleet: emptyFleet, fleetCommit: undefined, problems: [], waiting: [] };
+  let asked = true;
+  let wake = (): void => undefined;
+  let waiters: (() => void)[] = [];
+
+  const loadFleet = async (): Promise<void> => {
+    const head = parts.fleetSource.head(parts.branch);
+    if (head === undefined || head === state.fleetCommit) return;
+    const files = await parts.fleetSource.mirror.contents(head, parts.folder);
+    const { fleet, problems } = read(files);
+    for (const problem of problems)
+      log.warn({ problem: describeProblem(problem) }, "a fleet document is left as it was");
+    state = { ...state, fleet: keepLastGood(fleet, state.fleet), fleetCommit: head, problems };
+    await parts.openSources(state.fleet);
+  };
+
+  const refresh = async (): Promise<void> => {
+    await loadFleet();
+    await records.load();
+  };
+
+  const inputs = (fleetCommit: Revision): Inputs => {
+    const { fleet } = state;
+    const { rollouts, clusters } = records.now();
+    return {
+      ...declaredInputs(fleet),
+      nowMs: clock.now(),
+      fleetCommit,
+      records: rollouts,
+      clusterRecords: clusters,
+      signed: desired.signed(),
+      receipts: parts.receipts.all(),
+      heard: parts.heard(),
+      head: (application, branch) => parts.sourceOf(fleet, application)?.head(branch),
+      rendered: (target) => renders.outcome(target),
+      delivery: (key, cluster) => deliveryOf(fleet, key, cluster),
+    };
+  };
+
+  const decided = async (fleetCommit: Revision): Promise<Decision> => {
+    for (let round = 1; ; round += 1) {
+      const decision = decide(inputs(fleetCommit));
+      if (decision.render.length === 0 || round === renderRounds) return decision;
+      await renders.render(decision.render);
+    }
+  };
+
+  const draftsOf = (decision: Decision, fleetCommit: Revision): Draft[] => {
+    const position = { fleetCommit, recordCommit: records.now().commit };
+    return [...decision.desired].flatMap(([cluster, entries]) => {
+      const record = records.now().clusters.get(cluster);
+      if (record === undefined) return [];
+      const sealed = renders.sealed.bind(renders);
+      return desired.draft(cluster, entries, record, sealed, position, clock.now()) ?? [];
+    });
+  };
+
+  const publish = async (drafts: readonly Draft[]): Promise<void> => {
+    if (drafts.length === 0) return;
+    const behind = desired.newestIssuedAtMs() - clock.now();
+    if (behind > clockBehindMs)
+      throw new Error(`nothing is published: the clock is ${Math.round(behind / 1000)} s behind the newest document`);
+    const traced = drafts.map((draft) => ({ draft, parent: traceOf(draft, parts) }));
+    const parent = traced[0]!.parent;
+    const links = traced.map(({ parent }) => parent).filter((other) => other !== parent && other !== "");
+    await parts.telemetry.traced(
+      "hub.publish",
+      { attributes: { documents: drafts.length }, parent, links },
+      async (span) => {
+        const documents = traced.map(({ draft, parent: own }) => ({
+          cluster: draft.cluster,
+          envelope: draft.envelope,
+          traceparent: own === parent ? span.traceparent : own,
+        }));
+        if ((await parts.broker.publish(documents, parts.lease)) === "fenced") throw new LeaseLost("another hub leads");
+      },
+    );
+    for (const draft of drafts) {
+      desired.published(draft);
+      parts.onPublished(draft);
+    }
+    log.info({ clusters: drafts.length }, "published");
+  };
+
+  const round = async (): Promise<void> => {
+    await refresh();
+    const { fleetCommit } = state;
+    if (fleetCommit === undefined) return;
+    const decision = await decided(fleetCommit);
+    const drafts = draftsOf(decision, fleetCommit);
+    // What opened a gate is written down before anything goes through it; the fast path writes afterwards.
+    const opensGate = decision.records.some((record) => isNewlyQualified(record, records.now().rollouts));
+    if (opensGate && drafts.length > 0) await records.save(decision.records);
+    await publish(drafts);
+    await records.save(decision.records);
+    state = { ...state, waiting: decision.waiting };
+  };
+
+  const run = async (): Promise<void> => {
+    for (let failures = 0; !signal.aborted;) {
+      asked = false;
+      const served = waiters;
+      waiters = [];
+      try {
+        await round();
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) break;
+        if (error instanceof LeaseLost) throw error;
+        failures += 1;
+        log.error({ because: reasonOf(error) }, "a round stopped; it is tried again");
+      }
+      for (const resolve of served) resolve();
+      if (asked && failures === 0) continue;
+      const woken = new AbortController();
+      wake = () => woken.abort();
+      const waitMs = failures === 0 ? tickMs : backoffMs(retries, failures);
+      const either = failures === 0 ? AbortSignal.any([signal, woken.signal]) : signal;
+      await clock.sleep(waitMs, { signal: either }).catch(() => undefined);
+    }
+    for (const resolve of waiters) resolve();
+  };
+  const poke = (): void => {
+    asked = true;
+    wake();
+  };
+  return {
+    poke,
+    state: () => state,
+    round: () =>
+      new Promise((resolve) => {
+        waiters.push(resolve);
+        poke();
+      }),
+    refresh,
+    ended: run(),
+  };
+}
+
+/** Another hub took the lease: this one stops, and may come back as a standby. */
+export class LeaseLost extends Error {
+  override readonly name = "LeaseLost";
+}
+
+const isNewlyQualified = (record: RolloutRecord, known: readonly RolloutRecord[]): boolean => {
+  const before = known.find((other) => keyOf(other) === keyOf(record));
+  return record.qualified.some((revision) => before?.qualified.includes(revision) !== true);
+};
+
+/** The trace of the revision that this document brings, or of the fleet commit that asked for it. */
+function traceOf({ cluster, state }: Draft, { desired, traces }: LoopParts): string {
+  const before = new Map((desired.known(cluster)?.state.entries ?? []).map((entry) => [keyOf(entry), entry]));
+  const revisions = state.entries.flatMap((entry) => {
+    const known = before.get(keyOf(entry));
+    const isSame = entry.kind === "run" && known?.kind === "run" && known.digest === entry.digest;
+    return entry.kind === "run" && !isSame ? [entry.revision] : [];
+  });
+  return traces.of(...revisions, state.fleetCommit);
+}

@@ -1,0 +1,152 @@
+import { randomUUID } from "node:crypto";
+import {
+  clusterRecordPath,
+  formatClusterRecord,
+  formatRolloutRecord,
+  parseClusterRecord,
+  parseRolloutRecord,
+  rolloutRecordPath,
+  type ClusterRecord,
+  type RolloutRecord,
+} from "#hub/decide/record.ts";
+import type { Mirror } from "#hub/git/mirror.ts";
+import type { GitSigner } from "#hub/git/sign.ts";
+import type { Clock } from "#lib/clock.ts";
+import { reasonOf, type Log } from "#lib/log.ts";
+import type { ClusterId, Revision } from "#proto/ids.ts";
+
+export const recordBranch = "plumbline/record";
+/** A fetch and a push each; more in a row means that something else writes there all the time. */
+const pushTries = 5;
+
+/** What the hub decided, as its own branch says. Loaded whole, changed by one commit at a time. */
+export type Records = {
+  readonly commit: Revision | "";
+  readonly clusters: ReadonlyMap<ClusterId, ClusterRecord>;
+  readonly rollouts: readonly RolloutRecord[];
+};
+
+/** Another's record stands where this one would go. */
+export type Recorded = "recorded" | "taken";
+
+export type RecordStore = {
+  now(): Records;
+  /** Reads the branch as the last fetch found it. */
+  load(): Promise<void>;
+  /** Puts a cluster's keys on record, unless it has some. This compare-and-swap is what uses a join token up. */
+  accept(record: ClusterRecord): Promise<Recorded>;
+  revoke(cluster: ClusterId, because: string): Promise<void>;
+  /** Writes what receipts proved. One commit for all of them. */
+  save(rollouts: readonly RolloutRecord[]): Promise<void>;
+};
+
+export function openRecords(
+  source: { mirror: Mirror; fetch(): Promise<void> },
+  signer: GitSigner,
+  clock: Clock,
+  log: Log,
+): RecordStore {
+  let current: Records = { commit: "", clusters: new Map(), rollouts: [] };
+  let turn: Promise<unknown> = Promise.resolve();
+
+  const load = async (): Promise<void> => {
+    const head = await source.mirror.head(recordBranch);
+    if ((head ?? "") !== current.commit)
+      current =
+        head === undefined ? { commit: "", clusters: new Map(), rollouts: [] } : await read(source.mirror, head, log);
+  };
+
+  /** Computes a change from what is there, pushes it, and computes it again when the branch has moved meanwhile. */
+  const write = <Outcome>(
+    compute: (records: Records) => { files: ReadonlyMap<string, string>; subject: string } | { done: Outcome },
+    outcome: Outcome,
+  ): Promise<Outcome> => {
+    const work = async (): Promise<Outcome> => {
+      for (let attempt = 1; ; attempt += 1) {
+        await load();
+        const change = compute(current);
+        if ("done" in change) return change.done;
+        const decision = randomUUID();
+        const message = `${change.subject}\n\nPlumbline-Decision: ${decision}\n`;
+        const expect = current.commit === "" ? undefined : current.commit;
+        const pushed = await source.mirror
+          .commit({ branch: recordBranch, expect, files: change.files, message }, signer, clock.now())
+          .catch((error: unknown) => ({ kind: "unknown" as const, because: reasonOf(error) }));
+        if (pushed.kind === "pushed") {
+          await load();
+          return outcome;
+        }
+        if (pushed.kind === "declined") throw new Error(`the record was not written: ${pushed.because}`);
+        if (attempt === pushTries)
+          throw new Error(
+            `the record was not written: ${"because" in pushed ? pushed.because : "its branch keeps moving"}`,
+          );
+        // Moved, or an outcome that is not known: what the remote has now decides, also about our own commit.
+        await source.fetch();
+        if (await holds(source.mirror, decision)) {
+          await load();
+          return outcome;
+        }
+      }
+    };
+    const next = turn.then(work, work);
+    turn = next.catch(() => undefined);
+    return next;
+  };
+
+  return {
+    now: () => current,
+    load,
+    accept: (record) =>
+      write<Recorded>(({ clusters }) => {
+        if (clusters.has(record.cluster)) return { done: "taken" };
+        const files = new Map([[clusterRecordPath(record.cluster), formatClusterRecord(record)]]);
+        return { files, subject: `record: ${record.cluster} joined` };
+      }, "recorded"),
+    revoke: (cluster, because) =>
+      write<void>(({ clusters }) => {
+        const known = clusters.get(cluster);
+        if (known === undefined || known.revoked !== null) return { done: undefined };
+        const revoked = { ...known, revoked: { atMs: clock.now(), because } };
+        const files = new Map([[clusterRecordPath(cluster), formatClusterRecord(revoked)]]);
+        return { files, subject: `record: ${cluster} revoked` };
+      }, undefined),
+    save: (rollouts) =>
+      write<void>((records) => {
+        const changed = rollouts.filter(
+          (rollout) => !records.rollouts.some((known) => formatRolloutRecord(known) === formatRolloutRecord(rollout)),
+        );
+        if (changed.length === 0) return { done: undefined };
+        const files = new Map(changed.map((rollout) => [rolloutRecordPath(rollout), formatRolloutRecord(rollout)]));
+        const names = changed.map(({ environment, application }) => `${environment}/${application}`);
+        return {
+          files,
+          subject: `record: ${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`,
+        };
+      }, undefined),
+  };
+}
+
+async function holds(mirror: Mirror, decision: string): Promise<boolean> {
+  const head = await mirror.head(recordBranch);
+  if (head === undefined) return false;
+  const recent = await mirror.log(head, 20);
+  return recent.some(({ body }) => body.includes(`Plumbline-Decision: ${decision}`));
+}
+
+async function read(mirror: Mirror, commit: Revision, log: Log): Promise<Records> {
+  const clusters = new Map<ClusterId, ClusterRecord>();
+  const rollouts: RolloutRecord[] = [];
+  for (const { path, bytes } of await mirror.contents(commit, "")) {
+    const text = bytes.toString("utf8");
+    try {
+      if (path.startsWith("clusters/")) {
+        const record = parseClusterRecord(path, text);
+        clusters.set(record.cluster, record);
+      } else if (path.startsWith("record/")) rollouts.push(parseRolloutRecord(path, text));
+    } catch (error) {
+      log.error({ path, because: reasonOf(error) }, "a record file cannot be read; what it spoke of is held");
+    }
+  }
+  return { commit, clusters, rollouts };
+}

@@ -1,0 +1,118 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Repository } from "#hub/fleet/fleet.ts";
+import { follow, type Following } from "#hub/git/follow.ts";
+import { openMirror, type Mirror, type RefMove } from "#hub/git/mirror.ts";
+import { redact } from "#hub/git/address.ts";
+import type { Clock } from "#lib/clock.ts";
+import { reasonOf, type Log } from "#lib/log.ts";
+import type { Revision } from "#proto/ids.ts";
+
+/** A branch whose remote went back or was rewritten: it stays at its last good head until people say otherwise. */
+export type BranchAlarm = {
+  readonly repository: string;
+  readonly branch: string;
+  readonly kind: "behind" | "rewritten" | "deleted";
+  readonly sinceMs: number;
+};
+
+/** One followed repository: its mirror, and the heads that are taken from it. */
+export type Source = {
+  readonly name: string;
+  readonly url: string;
+  readonly mirror: Mirror;
+  readonly following: Following;
+  /** The newest head that follows from the ones before it. */
+  head(branch: string): Revision | undefined;
+  alarms(): readonly BranchAlarm[];
+  /** Why the last look failed; empty after one that did not. */
+  problem(): string;
+};
+
+export type SourceOptions = {
+  readonly dataFolder: string;
+  readonly allowedHosts: ReadonlySet<string>;
+  readonly intervalMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** A head moved. */
+  readonly onMove: (source: Source, moves: readonly RefMove[]) => void;
+};
+
+export async function openSource(
+  name: string,
+  url: string,
+  credentialsFile: string | undefined,
+  options: SourceOptions,
+): Promise<Source> {
+  const { clock, log, signal } = options;
+  // By address: a Repository that is renamed keeps its mirror, one whose address changes starts anew.
+  const folder = createHash("sha256").update(url).digest("hex").slice(0, 16);
+  const mirror = await openMirror({
+    url,
+    directory: join(options.dataFolder, "git", `${folder}.git`),
+    allowedHosts: options.allowedHosts,
+    ...(credentialsFile === undefined ? {} : { authorization: () => basicFrom(credentialsFile) }),
+  });
+  const heads = new Map<string, Revision>();
+  const alarms = new Map<string, BranchAlarm>();
+  let problem = "";
+
+  const take = (moves: readonly RefMove[]): void => {
+    for (const move of moves) {
+      const before = heads.get(move.branch);
+      if (move.kind === "new" || move.kind === "forward") {
+        heads.set(move.branch, move.to);
+        alarms.delete(move.branch);
+        continue;
+      }
+      if ("to" in move && before === move.to) alarms.delete(move.branch);
+      else {
+        alarms.set(move.branch, { repository: name, branch: move.branch, kind: move.kind, sinceMs: clock.now() });
+        log.error(
+          { repository: name, branch: move.branch, kind: move.kind },
+          "a branch did not move forward: its last good head is kept",
+        );
+      }
+    }
+  };
+  // What an earlier run fetched is where this one begins.
+  for (const [branch, head] of await mirror.heads()) heads.set(branch, head);
+  const source: Source = {
+    name,
+    url,
+    mirror,
+    head: (branch) => heads.get(branch),
+    alarms: () => [...alarms.values()],
+    problem: () => problem,
+    following: follow({
+      mirror,
+      clock,
+      intervalMs: options.intervalMs,
+      signal,
+      onMoves: (moves) => {
+        problem = "";
+        take(moves);
+        options.onMove(source, moves);
+      },
+      onProblem: (error, attempt) => {
+        problem = redact(reasonOf(error));
+        if (attempt === 1 || attempt % 10 === 0)
+          log.warn({ repository: name, problem }, "repository not reachable; what was fetched is kept");
+      },
+    }),
+  };
+  return source;
+}
+
+/** The file holds "user:password" or a token; read at each fetch, so that it may be rotated. */
+async function basicFrom(file: string): Promise<string> {
+  const text = (await readFile(file, "utf8")).trim();
+  const pair = text.includes(":") ? text : `x-access-token:${text}`;
+  return `Basic ${Buffer.from(pair).toString("base64")}`;
+}
+
+export const credentialsFileOf = (repository: Repository): string | undefined =>
+  repository.credentials !== undefined && "file" in repository.credentials ? repository.credentials.file : undefined;
