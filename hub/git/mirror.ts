@@ -48,6 +48,8 @@ export type Mirror = {
    */
   contents(commit: Revision, folder: string): Promise<{ path: string; bytes: Buffer }[]>;
   isAncestor(ancestor: Revision, commit: Revision): Promise<boolean>;
+  /** The one commit that these hex digits begin; undefined when there is none, or several. */
+  resolve(digits: string): Promise<Revision | undefined>;
   /** Newest first. */
   log(commit: Revision, limit: number, path?: string): Promise<Logged[]>;
   /** Commits on top of `change.expect` and pushes. Throws GitFailed when the outcome is not known. */
@@ -135,6 +137,11 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
       return parseBatch(await run(["cat-file", "--batch"], { input }), files);
     },
     isAncestor,
+    async resolve(digits) {
+      if (!/^[0-9a-f]{4,64}$/.test(digits)) return undefined;
+      const found = await text(["rev-parse", "--verify", "--quiet", `${digits}^{commit}`]).catch(() => "");
+      return found === "" ? undefined : revision(found);
+    },
     async log(commit, limit, path) {
       const format = "%H%x00%an <%ae>%x00%ct%x00%s%x00%b%x00%x01";
       const within = path === undefined ? [] : ["--", path];

@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Repository } from "#hub/fleet/fleet.ts";
 import { follow, type Following } from "#hub/git/follow.ts";
+import type { GitChange, Pushed } from "#hub/git/push.ts";
+import type { GitSigner } from "#hub/git/sign.ts";
 import { openMirror, type Mirror, type RefMove } from "#hub/git/mirror.ts";
 import { redact } from "#hub/git/address.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -23,6 +25,8 @@ export type Source = {
   readonly url: string;
   readonly mirror: Mirror;
   readonly following: Following;
+  /** Commits and pushes; the head is then this commit. */
+  commit(change: GitChange, signer: GitSigner): Promise<Pushed>;
   /** The newest head that follows from the ones before it. */
   head(branch: string): Revision | undefined;
   alarms(): readonly BranchAlarm[];
@@ -84,6 +88,20 @@ export async function openSource(
     name,
     url,
     mirror,
+    async commit(change, signer) {
+      const pushed = await mirror.commit(change, signer, clock.now(), signal);
+      if (pushed.kind === "pushed") {
+        const from = heads.get(change.branch);
+        heads.set(change.branch, pushed.commit);
+        const { branch } = change;
+        options.onMove(source, [
+          from === undefined
+            ? { kind: "new", branch, to: pushed.commit }
+            : { kind: "forward", branch, from, to: pushed.commit },
+        ]);
+      }
+      return pushed;
+    },
     head: (branch) => heads.get(branch),
     alarms: () => [...alarms.values()],
     problem: () => problem,

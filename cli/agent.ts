@@ -1,0 +1,45 @@
+import { kubeconfigAccess } from "#agent/cluster/access.ts";
+import { openKubernetes } from "#agent/cluster/kubernetes.ts";
+import { readConfig } from "#agent/config.ts";
+import { agentProcess } from "#agent/main.ts";
+import { EnrolmentRefused, WrongHub } from "#agent/enrol/hub-client.ts";
+import { join } from "#agent/enrol/join.ts";
+import { CliError, exitCode } from "#cli/errors.ts";
+import { hint } from "#cli/output.ts";
+
+export type JoinOptions = {
+  hub: string;
+  token: string;
+  caPin: string;
+  root: string;
+  kubeconfig: string;
+  context?: string;
+  namespace?: string;
+  enrolOnly?: boolean;
+};
+
+/** `plumb agent join`: puts this cluster's keys on record, and runs its agent here until it is stopped. */
+export async function joinHub(options: JoinOptions, signal: AbortSignal): Promise<void> {
+  const config = readConfig(process.env, options);
+  {
+    await using cluster = openKubernetes(await kubeconfigAccess(options.kubeconfig, options.context));
+    try {
+      const keys = await join(cluster, config.namespace, options);
+      hint(`${keys.cluster} has joined ${options.hub}; its keys are in Secret ${config.namespace}/plumbline-keys`);
+    } catch (error) {
+      if (error instanceof EnrolmentRefused)
+        throw new CliError(exitCode.notAllowed, error.message, "plumb cluster register prints a fresh line");
+      if (error instanceof WrongHub)
+        throw new CliError(exitCode.notAllowed, error.message, "compare the line with what the hub prints");
+      throw error;
+    }
+  }
+  if (options.enrolOnly === true) return;
+  await agentProcess(config, signal);
+}
+
+/** `plumb agent run`: runs the agent of a cluster that has joined. */
+export const runAgent = (
+  options: { kubeconfig: string; context?: string; namespace?: string },
+  signal: AbortSignal,
+): Promise<void> => agentProcess(readConfig(process.env, options), signal);

@@ -1,0 +1,43 @@
+import { createHash, randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { stringify } from "yaml";
+import { createIdentity, loadIdentity, saveIdentity } from "#hub/identity/identity.ts";
+import { print, type Format } from "#cli/output.ts";
+
+/** `plumb init`: makes the hub's keys, once, and a first administrator's token. */
+export async function init(options: { identity: string; output: Format }): Promise<void> {
+  const path = resolve(options.identity);
+  await saveIdentity(path, await createIdentity(Date.now()));
+  const { fingerprint } = await loadIdentity(path);
+  const tokenFile = join(dirname(path), "plumbline-admin-token");
+  const { token, access } = createAdminToken();
+  await writeFile(tokenFile, `${token}\n`, { mode: 0o600, flag: "wx" });
+  const answer = { identity: path, root: fingerprint, tokenFile, access };
+  print(
+    options.output,
+    answer,
+    () => `wrote ${path}: the hub's keys. Back it up: to lose it means to enrol the whole fleet again.
+       The root key lies in it, too; whoever reads this file can command the fleet.
+root   ${fingerprint}
+wrote ${tokenFile}: a token for yourself. Commit this into the fleet repository as fleet/access.yaml:
+
+${access}
+next:  plumb hub --fleet https://host/fleet.git
+       export PLUMBLINE_TOKEN_FILE=${tokenFile}; plumb status
+`,
+  );
+}
+
+/** A token, and the Access document that gives it the role admin. Only its hash goes into Git. */
+export function createAdminToken(name = "admin"): { token: string; access: string } {
+  const token = `plt_${randomBytes(24).toString("base64url")}`;
+  const sha256 = createHash("sha256").update(token).digest("hex");
+  const access = stringify({
+    apiVersion: "plumbline.dev/v1",
+    kind: "Access",
+    metadata: { name: "people" },
+    spec: { tokens: [{ name, sha256, roles: ["admin"] }] },
+  });
+  return { token, access };
+}

@@ -1,0 +1,243 @@
+import { Command, CommanderError, Option } from "commander";
+import { readConfig, type CliConfig, type GlobalOptions } from "#cli/config.ts";
+import { CliError, exitCode } from "#cli/errors.ts";
+import { parseFormat, type Format } from "#cli/output.ts";
+
+const exits = `
+Exit codes: 0 as asked; 1 failed; 2 wrong usage; 3 the answer is "no"; 4 not allowed; 5 hub not reachable; 130 interrupted.`;
+
+const stop = new AbortController();
+const collect = (value: string, before: string[]): string[] => [...before, value];
+const output = (): Option =>
+  new Option("-o, --output <format>", "table, wide, json, yaml or name").default("table").argParser(parseFormat);
+const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+
+type Shared = { output: Format };
+
+function build(): Command {
+  const program = new Command("plumb")
+    .description("Holds every Kubernetes cluster of a fleet true to Git.")
+    .version("0.1.0")
+    .option("--hub <url>", "the hub's HTTP address (PLUMBLINE_HUB; http://127.0.0.1:8080)")
+    .option("--token-file <file>", "a file that holds your token (PLUMBLINE_TOKEN_FILE, or PLUMBLINE_TOKEN itself)")
+    .option("--no-color", "no colours, as NO_COLOR does")
+    .addHelpText("after", exits)
+    .exitOverride();
+  const config = (): Promise<CliConfig> => readConfig(process.env, program.opts<GlobalOptions>());
+
+  program
+    .command("status")
+    .description("every application in every environment, worst first")
+    .addOption(output())
+    .option("--all", "also rows with nothing to say, uncut")
+    .addHelpText(
+      "after",
+      examples("plumb status", "plumb status -o wide", "plumb status -o json | jq '.rows[].reasons'"),
+    )
+    .action(async (options: Shared & { all?: boolean }) =>
+      (await import("#cli/status.ts")).status(await config(), options),
+    );
+
+  program
+    .command("drift")
+    .description("what differed from Git, where, by which tool, and how it ended")
+    .addOption(output())
+    .option("--since <time>", "only what was first seen in this time: 15m, 24h, 7d")
+    .option("--watch", "go on, one line a change, until Ctrl-C")
+    .option("--exit-code", "exit 3 when something differs now")
+    .addHelpText("after", examples("plumb drift --since 24h", "plumb drift --watch", "plumb drift --exit-code -o name"))
+    .action(async (options: Shared & { since?: string; watch?: boolean; exitCode?: boolean }) =>
+      (await import("#cli/drift.ts")).drift(await config(), options, stop.signal),
+    );
+
+  const cluster = program.command("cluster").description("register, look at and revoke clusters");
+  cluster
+    .command("list")
+    .description("every cluster, worst first")
+    .addOption(output())
+    .action(async (options: Shared) => (await import("#cli/cluster.ts")).listClusters(await config(), options));
+  cluster
+    .command("show <name>")
+    .description("one cluster: what it runs, and what is not well")
+    .addOption(output())
+    .action(async (name: string, options: Shared) =>
+      (await import("#cli/cluster.ts")).showCluster(await config(), name, options),
+    );
+  cluster
+    .command("register <name>")
+    .description("declare a cluster in Git, and print the line that joins it")
+    .option("-l, --label <name=value>", "a label; may be given several times", collect, [])
+    .option("--wait", "wait until it has joined")
+    .addOption(output())
+    .addHelpText(
+      "after",
+      examples(
+        "plumb cluster register eu-1 -l env=prod -l region=eu",
+        "plumb cluster register eu-1 --wait",
+        "plumb cluster register eu-1 -o json",
+      ),
+    )
+    .action(async (name: string, options: Shared & { label: string[]; wait?: boolean }) =>
+      (await import("#cli/cluster.ts")).registerCluster(await config(), name, options),
+    );
+  cluster
+    .command("revoke <name>")
+    .description("take a cluster's keys off the record; it keeps what it runs")
+    .option("--reason <text>", "why, for the record", "")
+    .addOption(output())
+    .action(async (name: string, options: Shared & { reason: string }) =>
+      (await import("#cli/cluster.ts")).revokeCluster(await config(), name, options),
+    );
+
+  program
+    .command("promote <environment> <application> [revision]")
+    .description(
+      "ask for a revision in an environment; without one, the newest that the environment before it has proved",
+    )
+    .option("--reason <text>", "why, for the commit", "")
+    .option("--allow-prune <hash>", "the plan hash of a prune that is over budget")
+    .option("--wait", "wait until every cluster runs it and is healthy")
+    .addOption(output())
+    .addHelpText(
+      "after",
+      examples(
+        "plumb promote prod podinfo",
+        "plumb promote prod podinfo 4f1c9ab --wait",
+        "plumb promote prod podinfo 8d02e17 --reason 'back: 4f1c9ab leaks'",
+      ),
+    )
+    .action(
+      async (
+        environment: string,
+        application: string,
+        revision: string | undefined,
+        options: Shared & { reason: string; allowPrune?: string; wait?: boolean },
+      ) =>
+        (await import("#cli/change.ts")).promote(
+          await config(),
+          environment,
+          application,
+          revision,
+          options,
+          stop.signal,
+        ),
+    );
+  program
+    .command("remove <application>")
+    .description("delete an application's objects, or let go of them; the only way to take things away")
+    .option("--environment <name>", "on every cluster of this environment")
+    .option("--cluster <name>", "on this cluster")
+    .option("--orphan", "leave the objects where they are, as nobody's")
+    .option("--reason <text>", "why, for the commit", "")
+    .addOption(output())
+    .addHelpText(
+      "after",
+      examples(
+        "plumb remove podinfo --environment dev",
+        "plumb remove podinfo --cluster eu-1 --orphan",
+        "plumb remove podinfo --environment prod --reason 'replaced by web'",
+      ),
+    )
+    .action(
+      async (
+        application: string,
+        options: Shared & { reason: string; environment?: string; cluster?: string; orphan?: boolean },
+      ) => (await import("#cli/change.ts")).remove(await config(), application, options),
+    );
+  program
+    .command("history")
+    .description("what was asked for, and what came of it")
+    .addOption(output())
+    .action(async (options: Shared) => (await import("#cli/change.ts")).history(await config(), options));
+  program
+    .command("validate [folder]")
+    .description("read the fleet documents of a checkout as the hub would, without one")
+    .addOption(output())
+    .addHelpText("after", examples("plumb validate", "plumb validate fleet", "plumb validate -o json"))
+    .action(async (folder: string | undefined, options: Shared) =>
+      (await import("#cli/validate.ts")).validate(folder ?? "fleet", options),
+    );
+
+  program
+    .command("init")
+    .description("make the hub's keys, once, and a first token")
+    .option("--identity <file>", "where the keys go", "plumbline-identity.json")
+    .addOption(output())
+    .action(async (options: Shared & { identity: string }) => (await import("#cli/init.ts")).init(options));
+  program
+    .command("hub")
+    .description("run the hub in the foreground")
+    .option("--fleet <url>", "the fleet repository")
+    .option("--fleet-credentials <file>", "user:password or a token for it")
+    .option("--fleet-folder <folder>", "where its documents lie (fleet)")
+    .option("--fleet-branch <branch>", "the branch of people's intent (main)")
+    .option("--identity <file>", "the keys that plumb init made")
+    .option("--data <folder>", "mirrors and the broker's store: may be lost")
+    .option("--webhook-secret-file <file>", "the secret of the fleet repository's webhook")
+    .option("--allow-repository-host <host>", "reach this internal host; may be given several times", collect)
+    .option("--poll-ms <ms>", "time between two looks at a repository")
+    .option("--listen-http <host:port>", "API (127.0.0.1:8080)")
+    .option("--listen-grpc <host:port>", "agents (127.0.0.1:8443)")
+    .option("--listen-nats <host:port>", "the hub's own broker (127.0.0.1:4222)")
+    .option("--advertise-grpc <host:port>", "what agents are told to use")
+    .option("--advertise-nats <url>", "what agents are told to use")
+    .option("--nats-url <url>", "a broker of your own; may be given several times", collect)
+    .option("--nats-server <file>", "the nats-server program")
+    .option("--otlp-endpoint <url>", "where traces go, OTLP over HTTP")
+    .addHelpText(
+      "after",
+      examples(
+        "plumb hub --fleet https://host/fleet.git",
+        "plumb hub --fleet https://host/fleet.git --fleet-credentials token.txt",
+        "plumb hub --fleet http://127.0.0.1:3000/fleet.git --allow-repository-host 127.0.0.1",
+      ),
+    )
+    .action(async (options: Record<string, unknown>) => (await import("#cli/hub.ts")).runHub(options, stop.signal));
+  const agent = program.command("agent").description("join a cluster to a hub, and run its agent");
+  const member = (command: Command): Command =>
+    command
+      .requiredOption("--kubeconfig <file>", "the cluster")
+      .option("--context <name>", "a context of the kubeconfig")
+      .option("--namespace <name>", "the agent's own (plumbline-agent)");
+  member(agent.command("join"))
+    .description("put this cluster's keys on record, and run its agent until Ctrl-C")
+    .requiredOption("--hub <host:port>", "the hub's gRPC address")
+    .requiredOption("--token <token>", "from plumb cluster register")
+    .requiredOption("--ca-pin <sha256:hex>", "fingerprint of the hub's CA")
+    .requiredOption("--root <sha256:hex>", "fingerprint of the root key")
+    .option("--enrol-only", "put the keys on record, and end")
+    .action(async (options: import("#cli/agent.ts").JoinOptions) =>
+      (await import("#cli/agent.ts")).joinHub(options, stop.signal),
+    );
+  member(agent.command("run"))
+    .description("run the agent of a cluster that has joined, until Ctrl-C")
+    .action(async (options: { kubeconfig: string; context?: string; namespace?: string }) =>
+      (await import("#cli/agent.ts")).runAgent(options, stop.signal),
+    );
+  return program;
+}
+
+async function main(): Promise<void> {
+  for (const name of ["SIGINT", "SIGTERM"] as const)
+    process.once(name, () => {
+      process.exitCode = name === "SIGINT" ? exitCode.interrupted : 0;
+      stop.abort(new Error(`got ${name}`));
+    });
+  try {
+    await build().parseAsync();
+  } catch (error) {
+    if (stop.signal.aborted) return;
+    process.exitCode = explain(error);
+  }
+}
+
+function explain(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCode.usage;
+  const code = error instanceof CliError ? error.code : exitCode.failed;
+  const message = error instanceof Error ? error.message : String(error);
+  const advice = error instanceof CliError && error.advice !== "" ? `\n       ${error.advice}` : "";
+  process.stderr.write(`plumb: ${message}${advice}\n`);
+  return code;
+}
+
+await main();

@@ -1,0 +1,50 @@
+import { ask } from "#cli/client.ts";
+import type { CliConfig } from "#cli/config.ts";
+import { print, shortRevision, symbol, table, type Format } from "#cli/output.ts";
+import type { HealthWord, StatusAnswer, StatusRow } from "#proto/api.ts";
+
+const shownWords: readonly HealthWord[] = ["Failed", "NotFound", "Unknown", "Terminating", "InProgress"];
+
+/** `plumb status`: every environment and application, worst first. */
+export async function status(config: CliConfig, options: { output: Format; all?: boolean }): Promise<void> {
+  const answer = await ask<StatusAnswer>(config, "GET", "/api/v1/status");
+  print(
+    options.output,
+    answer,
+    () => text(config, answer, options.output === "wide" || options.all === true),
+    () => answer.rows.map(({ environment, application }) => `application/${environment}/${application}`),
+  );
+}
+
+function text(config: CliConfig, answer: StatusAnswer, all: boolean): string {
+  const { environments, applications, clusters, heard, fleetCommit } = answer;
+  const top = `FLEET  ${environments} environments · ${applications} applications · ${clusters} clusters   heard ${heard} of ${clusters} · main ${shortRevision(fleetCommit)}\n`;
+  if (answer.rows.length === 0)
+    return `${top}nothing is declared yet: commit an Environment and an Application into the fleet repository\n`;
+  const shown = all ? answer.rows : answer.rows.filter((row, index) => index < 30 || !isQuiet(row));
+  const rows = shown.map((row) => [
+    row.environment,
+    row.application,
+    row.revisions.map(({ revision }) => shortRevision(revision)).join(" ← ") || "-",
+    `${row.settled}/${row.clusters}`,
+    healthOf(config, row),
+    row.drifted === 0 ? "-" : symbol(config, "Drifted", String(row.drifted)),
+    row.reasons[0] ?? "",
+  ]);
+  const hidden = answer.rows.length - shown.length;
+  const more = hidden > 0 ? `${hidden} more with nothing to say (plumb status --all)\n` : "";
+  const warnings = [...answer.problems, ...answer.alarms].map((line) => `! ${line}\n`).join("");
+  const head = ["ENVIRONMENT", "APPLICATION", "REVISION", "CLUSTERS", "HEALTH", "DRIFT", "REASON"];
+  return `${top}${table(head, rows, all ? undefined : config.width)}${more}${warnings}`;
+}
+
+const isQuiet = (row: StatusRow): boolean =>
+  row.settled === row.clusters && row.drifted === 0 && row.reasons.length === 0;
+
+function healthOf(config: CliConfig, row: StatusRow): string {
+  const bad = shownWords
+    .filter((word) => row.health[word] > 0)
+    .map((word) => symbol(config, word, String(row.health[word])));
+  if (bad.length > 0) return bad.join("  ");
+  return row.clusters === 0 ? "-" : symbol(config, "Current");
+}

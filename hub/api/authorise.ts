@@ -1,0 +1,43 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { Fleet, Role } from "#hub/fleet/fleet.ts";
+
+/** Who asks, with what the fleet's Access documents give them. */
+export type Actor = { readonly name: string; readonly roles: readonly Role[] };
+
+export type Verb = "read" | "register" | "revoke" | "promote" | "remove";
+/** What it is about; an environment narrows what a promoter may do. */
+export type Resource = { readonly environment?: string };
+
+export type Decision = { readonly allowed: true } | { readonly allowed: false; readonly because: string };
+
+const rolesFor: Readonly<Record<Verb, readonly Role["role"][]>> = {
+  read: ["viewer", "promoter", "approver", "operator", "admin"],
+  promote: ["promoter", "operator", "admin"],
+  remove: ["operator", "admin"],
+  register: ["admin"],
+  revoke: ["admin"],
+};
+
+/** The one door: every route asks here. */
+export function authorise(actor: Actor, verb: Verb, resource: Resource = {}): Decision {
+  const isEnough = (role: Role): boolean =>
+    rolesFor[verb].includes(role.role) &&
+    (role.role !== "promoter" || verb === "read" || isWithin(role.environments, resource.environment));
+  if (actor.roles.some(isEnough)) return { allowed: true };
+  const where = resource.environment === undefined ? "" : ` in ${resource.environment}`;
+  return {
+    allowed: false,
+    because: `${actor.name} may not ${verb}${where}: it needs the role ${rolesFor[verb].join(" or ")}`,
+  };
+}
+
+const isWithin = (environments: readonly string[], environment: string | undefined): boolean =>
+  environment !== undefined && environments.includes(environment);
+
+/** The holder of a bearer token, by its SHA-256 in an Access document. */
+export function actorOf(fleet: Fleet, token: string): Actor | undefined {
+  const hash = createHash("sha256").update(token).digest();
+  const tokens = [...fleet.access.values()].flatMap(({ tokens }) => tokens);
+  const found = tokens.find(({ sha256 }) => timingSafeEqual(Buffer.from(sha256, "hex"), hash));
+  return found === undefined ? undefined : { name: found.name, roles: found.roles };
+}

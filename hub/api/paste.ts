@@ -1,0 +1,83 @@
+/** What a member cluster needs to run an agent, for `kubectl apply -f -`: profile Admin, which is cluster-admin and says so. */
+export function agentManifests(join: {
+  readonly image: string;
+  readonly hub: string;
+  readonly token: string;
+  readonly caPin: string;
+  readonly root: string;
+}): string {
+  const quoted = (text: string): string => JSON.stringify(text);
+  return `# Runs the Plumbline agent with the rights of cluster-admin: it applies whatever this fleet's Git says.
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: plumbline-agent
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: plumbline-agent
+  namespace: plumbline-agent
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: plumbline-agent
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: cluster-admin
+subjects:
+  - kind: ServiceAccount
+    name: plumbline-agent
+    namespace: plumbline-agent
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: plumbline-join
+  namespace: plumbline-agent
+stringData:
+  PLUMBLINE_JOIN_HUB: ${quoted(join.hub)}
+  PLUMBLINE_JOIN_TOKEN: ${quoted(join.token)}
+  PLUMBLINE_JOIN_CA_PIN: ${quoted(join.caPin)}
+  PLUMBLINE_JOIN_ROOT: ${quoted(join.root)}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: plumbline-agent
+  namespace: plumbline-agent
+spec:
+  replicas: 1
+  strategy:
+    type: Recreate
+  selector:
+    matchLabels:
+      app.kubernetes.io/name: plumbline-agent
+  template:
+    metadata:
+      labels:
+        app.kubernetes.io/name: plumbline-agent
+    spec:
+      serviceAccountName: plumbline-agent
+      containers:
+        - name: agent
+          image: ${quoted(join.image)}
+          envFrom:
+            - secretRef:
+                name: plumbline-join
+          resources:
+            requests:
+              cpu: 20m
+              memory: 96Mi
+            limits:
+              memory: 256Mi
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            runAsNonRoot: true
+            capabilities:
+              drop: [ALL]
+`;
+}

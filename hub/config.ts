@@ -1,0 +1,91 @@
+import { existsSync, readdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join, resolve } from "node:path";
+import { z } from "zod";
+
+/** Everything that the hub takes from its environment and command line; the one file of this side that reads it. */
+export type HubConfig = z.infer<typeof schema>;
+
+export class ConfigProblem extends Error {
+  override readonly name = "ConfigProblem";
+}
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const address = z
+  .string()
+  .regex(/^(?:\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, { error: "must be host:port" })
+  .transform((text) => {
+    const at = text.lastIndexOf(":");
+    return { host: text.slice(0, at).replace(/^\[|\]$/g, ""), port: port.parse(text.slice(at + 1)) };
+  });
+const flag = z.union([z.boolean(), z.string().transform((text) => text === "true" || text === "1")]);
+
+const schema = z.strictObject({
+  /** Mirrors and the broker's store: may be deleted at any time. */
+  data: z
+    .string()
+    .default("plumbline-data")
+    .transform((path) => resolve(path)),
+  /** The keys: must be kept, and backed up. */
+  identity: z
+    .string()
+    .default("plumbline-identity.json")
+    .transform((path) => resolve(path)),
+  fleet: z.string({ error: "is missing: name the fleet repository" }),
+  fleetCredentials: z.string().optional(),
+  fleetFolder: z.string().default("fleet"),
+  fleetBranch: z.string().default("main"),
+  webhookSecretFile: z.string().optional(),
+  /** Hosts that are reached although they are internal: loopback, link-local and private addresses. */
+  allowRepositoryHost: z.array(z.string()).default([]),
+  pollMs: z.coerce.number().int().min(100).default(60_000),
+  listenHttp: address.prefault("127.0.0.1:8080"),
+  listenGrpc: address.prefault("127.0.0.1:8443"),
+  listenNats: address.prefault("127.0.0.1:4222"),
+  /** What agents and people are told to use; the listening address without it. */
+  advertiseHttp: z.string().optional(),
+  advertiseGrpc: z.string().optional(),
+  advertiseNats: z.string().optional(),
+  /** A broker of your own; without it the hub starts one. */
+  natsUrl: z.array(z.string()).default([]),
+  natsServer: z.string().default("nats-server"),
+  agentImage: z.string().default("ghcr.io/plumbline/agent:0.1.0"),
+  otlpEndpoint: z.string().optional(),
+  logLevel: z.string().default("info"),
+  quiet: flag.default(false),
+});
+
+type Given = Readonly<Record<string, unknown>>;
+
+/** `given` (from the command line) goes before `PLUMBLINE_*` of the environment. Throws ConfigProblem, naming the setting. */
+export function readConfig(env: NodeJS.ProcessEnv, given: Given = {}): HubConfig {
+  const settings: Record<string, unknown> = {};
+  for (const name of Object.keys(schema.shape)) {
+    const variable = `PLUMBLINE_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+    const value = given[name] ?? env[variable];
+    if (value === undefined || value === "") continue;
+    const isList = name === "allowRepositoryHost" || name === "natsUrl";
+    settings[name] = isList && typeof value === "string" ? value.split(",") : value;
+  }
+  settings["otlpEndpoint"] ??= env["OTEL_EXPORTER_OTLP_ENDPOINT"] || undefined;
+  settings["natsServer"] = given["natsServer"] ?? natsServerIn(env);
+  const parsed = schema.safeParse(settings);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const name = String(issue?.path[0] ?? "setting");
+  throw new ConfigProblem(
+    `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${issue?.message ?? "is wrong"}`,
+  );
+}
+
+/** A named nats-server, one in PATH, or the one that the set-up of a clone built into the user's cache. */
+function natsServerIn(env: NodeJS.ProcessEnv): string {
+  if (env["PLUMBLINE_NATS_SERVER"]) return env["PLUMBLINE_NATS_SERVER"];
+  const inPath = (env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "nats-server"));
+  const cache = join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "plumbline", "servers");
+  const built = existsSync(cache) ? readdirSync(cache).filter((name) => name.startsWith("nats-server-")) : [];
+  const found = [...inPath, ...built.sort().map((name) => join(cache, name, "nats-server"))].find((path) =>
+    existsSync(path),
+  );
+  return found ?? "nats-server";
+}

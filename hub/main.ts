@@ -1,0 +1,401 @@
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { startAgents, type Agents } from "#hub/agents/agents.ts";
+import { createEnrolment } from "#hub/agents/enrol.ts";
+import type { SessionHandler } from "#hub/agents/session.ts";
+import { createApi } from "#hub/api/api.ts";
+import { actorOf } from "#hub/api/authorise.ts";
+import { serveApi } from "#hub/api/serve.ts";
+import { ConfigProblem, readConfig, type HubConfig } from "#hub/config.ts";
+import type { Fleet } from "#hub/fleet/fleet.ts";
+import { createGitSigner } from "#hub/git/sign.ts";
+import { loadIdentity, type Identity } from "#hub/identity/identity.ts";
+import { createActions } from "#hub/loop/actions.ts";
+import { DesiredStates } from "#hub/loop/desired.ts";
+import { LeaseLost, startLoop } from "#hub/loop/loop.ts";
+import { openRecords, recordBranch } from "#hub/loop/records.ts";
+import { Receipts } from "#hub/loop/receipts.ts";
+import { createRenders } from "#hub/loop/renders.ts";
+import { credentialsFileOf, openSource, type Source } from "#hub/loop/sources.ts";
+import { Traces } from "#hub/loop/traces.ts";
+import { openBroker, type Broker } from "#hub/publish/broker.ts";
+import { superviseNats } from "#hub/publish/supervise.ts";
+import { createRenderer } from "#hub/render/renderer.ts";
+import { isHeard, type Known } from "#hub/view/query.ts";
+import { View } from "#hub/view/view.ts";
+import { systemClock, type Clock } from "#lib/clock.ts";
+import { createLog, reasonOf, type Log } from "#lib/log.ts";
+import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
+import { ApplicationStatus, Event } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import { applicationName, type ApplicationName, type ClusterId } from "#proto/ids.ts";
+import { reportHash } from "#proto/status.ts";
+
+type Process = {
+  readonly config: HubConfig;
+  readonly identity: Identity;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly telemetry: Telemetry;
+  readonly signal: AbortSignal;
+  /** Told once the hub leads and listens. */
+  readonly onReady: (ports: { http: number; grpc: number; nats: string }) => void;
+};
+
+/** Runs a hub until the signal. It leads while it holds the lease; without it, it waits for its turn. */
+export async function hubProcess(
+  config: HubConfig,
+  signal: AbortSignal,
+  onReady: Process["onReady"] = () => undefined,
+): Promise<void> {
+  const clock = systemClock;
+  const log = createLog("hub", config.logLevel);
+  const identity = await loadIdentity(config.identity);
+  await using telemetry = await openTelemetry("plumbline-hub", config.otlpEndpoint);
+  await using nats =
+    config.natsUrl.length > 0
+      ? undefined
+      : await superviseNats(natsOptions(config, identity, await natsTls(config, identity, clock)), {
+          clock,
+          log,
+          signal,
+        });
+  const urls = nats === undefined ? config.natsUrl : [nats.url];
+  const parts: Process = { config, identity, clock, log, telemetry, signal, onReady };
+  while (!signal.aborted) {
+    try {
+      await lead(parts, urls);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof LeaseLost)) throw error;
+      log.warn({ because: error.message }, "no longer leading; waiting for the lease");
+    }
+  }
+}
+
+/** One term: from taking the lease to losing it. Nothing of a term outlives it. */
+async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> {
+  const { config, identity, clock, log, telemetry } = parts;
+  await using term = new AsyncDisposableStack();
+  const over = new AbortController();
+  const signal = AbortSignal.any([parts.signal, over.signal]);
+  const ca = config.natsUrl.length > 0 ? undefined : identity.authority.certificatePem;
+  const broker = term.use(
+    await openBroker({
+      url: natsUrls,
+      identity: identity.nats,
+      ca,
+      clock,
+      signal,
+      failed: (error) => log.warn({ because: reasonOf(error) }, "the broker is not reachable"),
+    }),
+  );
+  await broker.ensureStreams();
+  const lease = term.use(await broker.lease(`hub-${process.pid}`, { signal }));
+  lease.lost.addEventListener("abort", () => over.abort(new LeaseLost("the lease is lost")), { once: true });
+
+  const signer = createGitSigner(identity.gitKey);
+  const traces = new Traces(telemetry);
+  const view = new View();
+  const receipts = new Receipts();
+  const desired = new DesiredStates(identity);
+  const sources = new Map<string, Source>();
+  const heard = (): ReadonlySet<ClusterId> =>
+    new Set([...view.clusters].filter(([, seen]) => isHeard(seen, clock.now())).map(([cluster]) => cluster));
+  const sourceOptions = {
+    dataFolder: config.data,
+    allowedHosts: new Set(config.allowRepositoryHost),
+    intervalMs: config.pollMs,
+    clock,
+    log,
+    signal,
+    onMove: (source: Source, moves: Parameters<Parameters<typeof openSource>[3]["onMove"]>[1]) => {
+      const begun = moves.flatMap((move) =>
+        "to" in move && move.branch !== recordBranch
+          ? [traces.begin(move.to, { repository: source.name, branch: move.branch })]
+          : [],
+      );
+      void Promise.all(begun).then(() => loop?.poke());
+    },
+  };
+  let loop: ReturnType<typeof startLoop> | undefined;
+  const fleetSource = await openSource("fleet", config.fleet, config.fleetCredentials, sourceOptions);
+  await fleetSource.following.look();
+  const sourceOf = (fleet: Fleet, application: ApplicationName): Source | undefined => {
+    const declared = fleet.applications.get(application);
+    if (declared === undefined) return undefined;
+    const { repository } = declared.source;
+    return repository === null ? fleetSource : sources.get(repository);
+  };
+  const openSources = async (fleet: Fleet): Promise<void> => {
+    for (const repository of fleet.repositories.values()) {
+      if (sources.get(repository.name)?.url === repository.url) continue;
+      try {
+        const source = await openSource(repository.name, repository.url, credentialsFileOf(repository), sourceOptions);
+        sources.set(repository.name, source);
+        await source.following.look();
+      } catch (error) {
+        log.error({ repository: repository.name, because: reasonOf(error) }, "a repository is not followed");
+      }
+    }
+  };
+  const records = openRecords(
+    { mirror: fleetSource.mirror, fetch: () => fleetSource.following.look() },
+    signer,
+    clock,
+    log,
+  );
+  const renderer = term.use(createRenderer(identity.contentSecret));
+  const renders = createRenders({
+    fleet: () => loop?.state().fleet ?? emptyState.fleet,
+    source: (application) => sourceOf(loop?.state().fleet ?? emptyState.fleet, application),
+    renderer,
+    put: (rendered) =>
+      broker.putBlob({ address: rendered.address, slices: rendered.slices.map((slice) => Buffer.from(slice)) }),
+    telemetry,
+    traceOf: ({ revision }) => traces.of(revision, loop?.state().fleetCommit),
+  });
+  for (const [cluster, bytes] of await broker.documents())
+    if (desired.learn(cluster, bytes) === "refused")
+      log.error({ cluster }, "the broker holds a document that is not ours");
+  for await (const stored of broker.statuses())
+    view.status(stored.cluster, ApplicationStatus.decode(stored.bytes), stored.atMs);
+
+  loop = startLoop({
+    fleetSource,
+    branch: config.fleetBranch,
+    folder: config.fleetFolder,
+    openSources,
+    sourceOf,
+    records,
+    desired,
+    receipts,
+    renders,
+    traces,
+    broker,
+    lease,
+    heard,
+    onPublished: ({ cluster, state: { epoch, generation } }) =>
+      void agents?.send(cluster, { body: { $case: "generation", value: { epoch, generation } } }),
+    clock,
+    log,
+    telemetry,
+    signal,
+  });
+  const decided = loop;
+  let agents: Agents | undefined;
+  await decided.round();
+  await pushRevocations(broker, identity, records.now().clusters.values());
+
+  const enrolment = createEnrolment({
+    identity,
+    now: () => clock.now(),
+    isDeclared: (cluster) => decided.state().fleet.clusters.has(cluster),
+    record: (cluster) => records.now().clusters.get(cluster),
+    accept: async (record) => {
+      const outcome = await records.accept(record);
+      decided.poke();
+      return outcome;
+    },
+    natsUrls: () => (config.advertiseNats === undefined ? natsUrls : [config.advertiseNats]),
+  });
+  const server = await identity.authority.issueServer(serverNames(config), clock.now());
+  agents = term.use(
+    await startAgents({
+      listen: config.listenGrpc,
+      tls: { ca: identity.authority.certificatePem, certificate: server.certificatePem, privateKey: server.keyPem },
+      enrolment,
+      record: (cluster) => records.now().clusters.get(cluster),
+      handler: sessionHandler({ view, receipts, desired, broker, lease, renders, loop: decided, clock, log }),
+      clock,
+      log,
+    }),
+  );
+  const grpcAddress = config.advertiseGrpc ?? `${hostFor(config.listenGrpc.host)}:${agents.port}`;
+  const known = (): Known => ({
+    view,
+    fleet: decided.state().fleet,
+    fleetCommit: decided.state().fleetCommit ?? "",
+    problems: decided.state().problems,
+    waiting: decided.state().waiting,
+    alarms: [fleetSource, ...sources.values()].flatMap((source) => [
+      ...source
+        .alarms()
+        .map(
+          ({ repository, branch, kind }) => `${repository}: branch ${branch} is ${kind}; its last good head is kept`,
+        ),
+      ...(source.problem() === "" ? [] : [`${source.name}: ${source.problem()}`]),
+    ]),
+    records: records.now().clusters,
+    nowMs: clock.now(),
+  });
+  const actions = createActions({
+    identity,
+    signer,
+    fleetSource,
+    branch: config.fleetBranch,
+    folder: config.fleetFolder,
+    fleet: () => decided.state().fleet,
+    refresh: () => decided.refresh(),
+    sourceOf: (application) => sourceOf(decided.state().fleet, application as ApplicationName),
+    sourceByName: (name) => (name === "fleet" ? fleetSource : sources.get(name)),
+    webhookSecretFile: (name) => {
+      if (name === "fleet") return config.webhookSecretFile;
+      const secret = decided.state().fleet.repositories.get(name)?.webhookSecret;
+      return secret !== undefined && "file" in secret ? secret.file : undefined;
+    },
+    records,
+    revoked: async (cluster, because) => {
+      agents.disconnect(cluster, because, true);
+      await pushRevocations(broker, identity, records.now().clusters.values());
+      decided.poke();
+    },
+    grpcAddress,
+    agentImage: config.agentImage,
+    clock,
+  });
+  const api = createApi({
+    known,
+    view,
+    actions,
+    authenticate: (token) => actorOf(decided.state().fleet, token),
+    commits: async (limit) => {
+      const head = fleetSource.head(config.fleetBranch);
+      const logged = head === undefined ? [] : await fleetSource.mirror.log(head, limit);
+      return logged.map(({ commit, author, atMs, subject }) => ({
+        commit,
+        author,
+        subject,
+        at: new Date(atMs).toISOString(),
+      }));
+    },
+    notReady: () => (broker.isConnected() ? undefined : "the broker is not reachable"),
+  });
+  const http = term.use(await serveApi(api, config.listenHttp));
+  log.info({ http: http.port, grpc: agents.port, nats: natsUrls }, "hub ready");
+  parts.onReady({ http: http.port, grpc: agents.port, nats: natsUrls[0] ?? "" });
+  const following = [fleetSource, ...sources.values()].map((source) => source.following.ended);
+  try {
+    await decided.ended;
+  } finally {
+    over.abort();
+    await Promise.allSettled(following);
+  }
+  lease.lost.throwIfAborted();
+}
+
+type HandlerParts = {
+  readonly view: View;
+  readonly receipts: Receipts;
+  readonly desired: DesiredStates;
+  readonly broker: Broker;
+  readonly lease: Awaited<ReturnType<Broker["lease"]>>;
+  readonly renders: ReturnType<typeof createRenders>;
+  readonly loop: ReturnType<typeof startLoop>;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/** What the hub makes of what an agent says: kept on the broker, folded into the view, and a reason to decide again. */
+function sessionHandler(parts: HandlerParts): SessionHandler {
+  const { view, receipts, desired, broker, lease, loop, clock, log } = parts;
+  const acknowledged = new Map<ClusterId, { journal: string; sequence: bigint }>();
+
+  /** A broker that lost a document gets back the one that the agent holds, byte for byte, with its bundles. */
+  const putBack = async (cluster: ClusterId, bytes: Uint8Array): Promise<void> => {
+    const { state } = desired.known(cluster)!;
+    const targets = state.entries.flatMap((entry) => (entry.kind === "run" ? [{ ...entry, cluster }] : []));
+    const missing: typeof targets = [];
+    for (const target of targets) if (!(await broker.hasBlob(target.address, target.slices))) missing.push(target);
+    await parts.renders.render(
+      missing.map(({ application, environment, revision }) => ({ application, environment, revision, cluster })),
+    );
+    await broker.publish([{ cluster, envelope: bytes }], lease);
+    log.info({ cluster, generation: String(state.generation) }, "the broker has this cluster's document again");
+  };
+
+  return {
+    async hello(cluster, hello) {
+      view.hello(cluster, hello, clock.now());
+      if (hello.envelope.length === 0) desired.learnEmpty(cluster);
+      else if (desired.learn(cluster, hello.envelope) === "newer") await putBack(cluster, hello.envelope);
+      loop.poke();
+      const isKnown = receipts.knows(cluster) && reportHash(view.statuses(cluster)).equals(hello.reportHash);
+      const last = acknowledged.get(cluster);
+      const sequence = last?.journal === hello.journal ? last.sequence : 0n;
+      return { sendFullReport: !isKnown, acknowledgedSequence: sequence };
+    },
+    async event(cluster, event, journal) {
+      const { body } = event;
+      if (body !== undefined) await broker.appendEvent(body.$case, cluster, Event.encode(event).finish());
+      acknowledged.set(cluster, { journal, sequence: event.sequence });
+      view.event(cluster, event, clock.now());
+      if (body?.$case === "receipt" && receipts.take(cluster, event.application, event.environment, body.value))
+        loop.poke();
+    },
+    async status(cluster, status) {
+      view.status(cluster, status, clock.now());
+      await broker.putStatus(cluster, applicationName(status.application), ApplicationStatus.encode(status).finish());
+    },
+    statusEnd(cluster, named) {
+      view.keepOnly(cluster, named);
+      return Promise.resolve();
+    },
+    heard: (cluster, atMs) => view.heard(cluster, atMs),
+    gone(cluster, because) {
+      view.gone(cluster);
+      log.info({ cluster, because }, "agent gone");
+      loop.poke();
+    },
+  };
+}
+
+/** Claims are pushed at every start: a broker that was made anew knows of no revocation. */
+async function pushRevocations(
+  broker: Broker,
+  identity: Identity,
+  records: Iterable<{ nkey: string; revoked: { atMs: number } | null }>,
+): Promise<void> {
+  const revoked = [...records].flatMap(({ nkey, revoked }) =>
+    revoked === null ? [] : [[nkey, Math.floor(revoked.atMs / 1000)] as const],
+  );
+  await broker.pushClaims(identity.nats.agentsAccountJwt(new Map(revoked)));
+}
+
+const emptyState = { fleet: { applications: new Map(), clusters: new Map() } as unknown as Fleet };
+
+const hostFor = (host: string): string =>
+  host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host;
+const hostOf = (address: string): string => address.slice(0, address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
+
+/** Every name under which the hub's servers are reached. */
+function serverNames(config: HubConfig): string[] {
+  const advertised = [config.advertiseGrpc, config.advertiseNats?.replace(/^\w+:\/\//, "")].flatMap((address) =>
+    address === undefined ? [] : [hostOf(address)],
+  );
+  const own = [config.listenGrpc.host, config.listenNats.host].filter((host) => host !== "0.0.0.0" && host !== "::");
+  return [...new Set([...advertised, ...own, "localhost", "127.0.0.1"])];
+}
+
+const natsTls = (config: HubConfig, identity: Identity, clock: Clock) =>
+  identity.authority.issueServer(serverNames(config), clock.now());
+
+const natsOptions = (config: HubConfig, identity: Identity, tls: { certificatePem: string; keyPem: string }) => ({
+  binary: config.natsServer,
+  directory: join(config.data, "nats"),
+  identity: identity.nats,
+  listen: config.listenNats,
+  tls,
+});
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  const stop = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stop.abort(new Error(`got ${name}`)));
+  try {
+    await hubProcess(readConfig(process.env), stop.signal);
+  } catch (error) {
+    if (!stop.signal.aborted) {
+      process.stderr.write(`plumbline-hub: ${reasonOf(error)}\n`);
+      process.exitCode = error instanceof ConfigProblem ? 2 : 1;
+    }
+  }
+}

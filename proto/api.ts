@@ -1,0 +1,125 @@
+/** What the hub's HTTP API answers, as JSON. Times are RFC 3339 in UTC; ages are milliseconds at the moment of the answer. */
+
+export type HealthWord = "Current" | "InProgress" | "Failed" | "Terminating" | "NotFound" | "Unknown";
+
+/** How many clusters are at each health. */
+export type HealthCounts = Readonly<Record<HealthWord, number>>;
+
+export type StatusRow = {
+  readonly environment: string;
+  readonly application: string;
+  /** Revisions that run, most clusters first. */
+  readonly revisions: readonly { readonly revision: string; readonly clusters: number }[];
+  /** Clusters that this row is for, and of them those that said: applied and Current. */
+  readonly clusters: number;
+  readonly settled: number;
+  readonly health: HealthCounts;
+  readonly drifted: number;
+  /** Sentences: what is waited for, refused or wrong. */
+  readonly reasons: readonly string[];
+};
+
+export type StatusAnswer = {
+  readonly fleetCommit: string;
+  readonly environments: number;
+  readonly applications: number;
+  readonly clusters: number;
+  /** Clusters heard within three heartbeats. */
+  readonly heard: number;
+  readonly rows: readonly StatusRow[];
+  /** Fleet documents that cannot be read, one line each. */
+  readonly problems: readonly string[];
+  /** Branches that went back or were rewritten, repositories that do not answer. */
+  readonly alarms: readonly string[];
+};
+
+export type ClusterRow = {
+  readonly cluster: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly state: "Declared" | "Connected" | "Silent" | "Revoked" | "Undeclared";
+  /** Milliseconds since it was last heard; null: never by this hub. */
+  readonly heardAgoMs: number | null;
+  readonly kubernetes: string;
+  readonly agent: string;
+  readonly applications: number;
+  readonly objects: number;
+  readonly health: HealthWord;
+  readonly drifted: number;
+};
+
+export type ObjectRow = {
+  readonly object: string;
+  readonly health: HealthWord;
+  readonly reason: string;
+  readonly drifted: boolean;
+};
+
+export type ClusterApplication = {
+  readonly application: string;
+  readonly environment: string;
+  readonly revision: string;
+  readonly digest: string;
+  readonly phase: string;
+  readonly health: HealthWord;
+  readonly reason: string;
+  readonly objects: number;
+  readonly current: number;
+  readonly drifted: number;
+  readonly reportedAgoMs: number;
+  readonly exceptional: readonly ObjectRow[];
+};
+
+export type ClusterAnswer = ClusterRow & { readonly running: readonly ClusterApplication[] };
+
+export type DriftRow = {
+  readonly episode: string;
+  readonly cluster: string;
+  readonly environment: string;
+  readonly application: string;
+  readonly object: string;
+  readonly kind: "changed" | "deleted" | "label removed" | "replaced";
+  readonly state: "seen" | "healed" | "contested" | "ended";
+  readonly fields: readonly { readonly path: string; readonly before: string; readonly after: string }[];
+  /** Field manager: a tool's own claim, never a user. */
+  readonly tool: string;
+  readonly changedAt: string | null;
+  readonly seenAt: string;
+  readonly healedAt: string | null;
+  readonly healedInMs: number | null;
+  readonly reason: string;
+};
+
+export type HistoryRow = {
+  readonly at: string;
+  readonly cluster: string;
+  readonly environment: string;
+  readonly application: string;
+  readonly what: string;
+  readonly text: string;
+};
+
+export type CommitRow = {
+  readonly commit: string;
+  readonly at: string;
+  readonly author: string;
+  readonly subject: string;
+};
+
+export type HistoryAnswer = { readonly commits: readonly CommitRow[]; readonly events: readonly HistoryRow[] };
+
+export type RegisterAnswer = {
+  readonly cluster: string;
+  readonly commit: string;
+  readonly file: string;
+  /** Ready to run where the new cluster can be reached. */
+  readonly joinCommand: string;
+  /** Manifests for `kubectl apply -f -`. */
+  readonly paste: string;
+  readonly expiresAt: string;
+};
+
+export type ChangeAnswer = { readonly commit: string; readonly file: string };
+
+export type ErrorAnswer = {
+  readonly error: { readonly message: string; /** What to do next; may be empty. */ readonly do: string };
+};
