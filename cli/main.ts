@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from "commander";
 import { readConfig, type CliConfig, type GlobalOptions } from "#cli/config.ts";
+import type { JoinOptions } from "#cli/agent.ts";
 import { CliError, exitCode } from "#cli/errors.ts";
 import { parseFormat, type Format } from "#cli/output.ts";
 
@@ -7,47 +8,57 @@ const exits = `
 Exit codes: 0 as asked; 1 failed; 2 wrong usage; 3 the answer is "no"; 4 not allowed; 5 hub not reachable; 130 interrupted.`;
 
 const stop = new AbortController();
-const collect = (value: string, before: string[]): string[] => [...before, value];
+const collect = (value: string, before: string[] = []): string[] => [...before, value];
 const output = (): Option =>
   new Option("-o, --output <format>", "table, wide, json, yaml or name").default("table").argParser(parseFormat);
+const hubOption = (): Option =>
+  new Option("--hub <url>", "the hub's HTTP address (PLUMBLINE_HUB; http://127.0.0.1:8080)");
+const tokenOption = (): Option =>
+  new Option("--token-file <file>", "a file that holds your token (PLUMBLINE_TOKEN_FILE, or PLUMBLINE_TOKEN itself)");
 const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
 
-type Shared = { output: Format };
+type Shared = GlobalOptions & { output: Format };
 
 function build(): Command {
   const program = new Command("plumb")
     .description("Holds every Kubernetes cluster of a fleet true to Git.")
     .version("0.1.0")
-    .option("--hub <url>", "the hub's HTTP address (PLUMBLINE_HUB; http://127.0.0.1:8080)")
-    .option("--token-file <file>", "a file that holds your token (PLUMBLINE_TOKEN_FILE, or PLUMBLINE_TOKEN itself)")
+    .addOption(hubOption())
+    .addOption(tokenOption())
     .option("--no-color", "no colours, as NO_COLOR does")
     .addHelpText("after", exits)
+    .enablePositionalOptions()
     .exitOverride();
-  const config = (): Promise<CliConfig> => readConfig(process.env, program.opts<GlobalOptions>());
+  const config = (given: GlobalOptions): Promise<CliConfig> =>
+    readConfig(process.env, { ...program.opts<GlobalOptions>(), ...given });
 
   program
     .command("status")
     .description("every application in every environment, worst first")
     .addOption(output())
+    .addOption(hubOption())
+    .addOption(tokenOption())
     .option("--all", "also rows with nothing to say, uncut")
     .addHelpText(
       "after",
       examples("plumb status", "plumb status -o wide", "plumb status -o json | jq '.rows[].reasons'"),
     )
     .action(async (options: Shared & { all?: boolean }) =>
-      (await import("#cli/status.ts")).status(await config(), options),
+      (await import("#cli/status.ts")).status(await config(options), options),
     );
 
   program
     .command("drift")
     .description("what differed from Git, where, by which tool, and how it ended")
     .addOption(output())
+    .addOption(hubOption())
+    .addOption(tokenOption())
     .option("--since <time>", "only what was first seen in this time: 15m, 24h, 7d")
     .option("--watch", "go on, one line a change, until Ctrl-C")
     .option("--exit-code", "exit 3 when something differs now")
     .addHelpText("after", examples("plumb drift --since 24h", "plumb drift --watch", "plumb drift --exit-code -o name"))
     .action(async (options: Shared & { since?: string; watch?: boolean; exitCode?: boolean }) =>
-      (await import("#cli/drift.ts")).drift(await config(), options, stop.signal),
+      (await import("#cli/drift.ts")).drift(await config(options), options, stop.signal),
     );
 
   const cluster = program.command("cluster").description("register, look at and revoke clusters");
@@ -55,13 +66,17 @@ function build(): Command {
     .command("list")
     .description("every cluster, worst first")
     .addOption(output())
-    .action(async (options: Shared) => (await import("#cli/cluster.ts")).listClusters(await config(), options));
+    .addOption(hubOption())
+    .addOption(tokenOption())
+    .action(async (options: Shared) => (await import("#cli/cluster.ts")).listClusters(await config(options), options));
   cluster
     .command("show <name>")
     .description("one cluster: what it runs, and what is not well")
     .addOption(output())
+    .addOption(hubOption())
+    .addOption(tokenOption())
     .action(async (name: string, options: Shared) =>
-      (await import("#cli/cluster.ts")).showCluster(await config(), name, options),
+      (await import("#cli/cluster.ts")).showCluster(await config(options), name, options),
     );
   cluster
     .command("register <name>")
@@ -69,6 +84,8 @@ function build(): Command {
     .option("-l, --label <name=value>", "a label; may be given several times", collect, [])
     .option("--wait", "wait until it has joined")
     .addOption(output())
+    .addOption(hubOption())
+    .addOption(tokenOption())
     .addHelpText(
       "after",
       examples(
@@ -78,15 +95,17 @@ function build(): Command {
       ),
     )
     .action(async (name: string, options: Shared & { label: string[]; wait?: boolean }) =>
-      (await import("#cli/cluster.ts")).registerCluster(await config(), name, options),
+      (await import("#cli/cluster.ts")).registerCluster(await config(options), name, options),
     );
   cluster
     .command("revoke <name>")
     .description("take a cluster's keys off the record; it keeps what it runs")
     .option("--reason <text>", "why, for the record", "")
     .addOption(output())
+    .addOption(hubOption())
+    .addOption(tokenOption())
     .action(async (name: string, options: Shared & { reason: string }) =>
-      (await import("#cli/cluster.ts")).revokeCluster(await config(), name, options),
+      (await import("#cli/cluster.ts")).revokeCluster(await config(options), name, options),
     );
 
   program
@@ -98,6 +117,8 @@ function build(): Command {
     .option("--allow-prune <hash>", "the plan hash of a prune that is over budget")
     .option("--wait", "wait until every cluster runs it and is healthy")
     .addOption(output())
+    .addOption(hubOption())
+    .addOption(tokenOption())
     .addHelpText(
       "after",
       examples(
@@ -114,7 +135,7 @@ function build(): Command {
         options: Shared & { reason: string; allowPrune?: string; wait?: boolean },
       ) =>
         (await import("#cli/change.ts")).promote(
-          await config(),
+          await config(options),
           environment,
           application,
           revision,
@@ -130,6 +151,8 @@ function build(): Command {
     .option("--orphan", "leave the objects where they are, as nobody's")
     .option("--reason <text>", "why, for the commit", "")
     .addOption(output())
+    .addOption(hubOption())
+    .addOption(tokenOption())
     .addHelpText(
       "after",
       examples(
@@ -142,13 +165,15 @@ function build(): Command {
       async (
         application: string,
         options: Shared & { reason: string; environment?: string; cluster?: string; orphan?: boolean },
-      ) => (await import("#cli/change.ts")).remove(await config(), application, options),
+      ) => (await import("#cli/change.ts")).remove(await config(options), application, options),
     );
   program
     .command("history")
     .description("what was asked for, and what came of it")
     .addOption(output())
-    .action(async (options: Shared) => (await import("#cli/change.ts")).history(await config(), options));
+    .addOption(hubOption())
+    .addOption(tokenOption())
+    .action(async (options: Shared) => (await import("#cli/change.ts")).history(await config(options), options));
   program
     .command("validate [folder]")
     .description("read the fleet documents of a checkout as the hub would, without one")
@@ -206,9 +231,7 @@ function build(): Command {
     .requiredOption("--ca-pin <sha256:hex>", "fingerprint of the hub's CA")
     .requiredOption("--root <sha256:hex>", "fingerprint of the root key")
     .option("--enrol-only", "put the keys on record, and end")
-    .action(async (options: import("#cli/agent.ts").JoinOptions) =>
-      (await import("#cli/agent.ts")).joinHub(options, stop.signal),
-    );
+    .action(async (options: JoinOptions) => (await import("#cli/agent.ts")).joinHub(options, stop.signal));
   member(agent.command("run"))
     .description("run the agent of a cluster that has joined, until Ctrl-C")
     .action(async (options: { kubeconfig: string; context?: string; namespace?: string }) =>
@@ -223,6 +246,8 @@ async function main(): Promise<void> {
       process.exitCode = name === "SIGINT" ? exitCode.interrupted : 0;
       stop.abort(new Error(`got ${name}`));
     });
+  // A reader that has seen enough, as head does, is no failure.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
   try {
     await build().parseAsync();
   } catch (error) {

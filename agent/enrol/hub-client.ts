@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from "node:crypto";
+import { createHash, type X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:tls";
 import { credentials, Metadata, status, type ChannelCredentials, type ServiceError } from "@grpc/grpc-js";
@@ -34,8 +34,7 @@ export async function pinnedCa(hub: string, pin: string): Promise<string> {
   try {
     await once(socket, "secureConnect", { signal: AbortSignal.timeout(answerWithinMs) });
     const shown = socket.getPeerX509Certificate();
-    const issuer = socket.getPeerCertificate(true).issuerCertificate;
-    const ca = issuer === undefined ? undefined : new X509Certificate(issuer.raw);
+    const ca = shown?.issuerCertificate;
     if (shown === undefined || ca === undefined || caPinOf(ca) !== pin || !shown.verify(ca.publicKey))
       throw new WrongHub(`${hub} is not the hub that the join line names: its CA has another fingerprint`);
     return ca.toString();

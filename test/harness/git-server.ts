@@ -22,6 +22,8 @@ export type GitServer = AsyncDisposable & {
     files: Readonly<Record<string, string | null>>,
     message: string,
   ): Promise<string>;
+  /** Called after each push and each `commit`, with the repository's name; a webhook is sent from here. */
+  onPush: (name: string) => Promise<void>;
   /** Every push is declined with these words, as a protected branch is. */
   protect(name: string, because: string): Promise<void>;
   /** The next requests fail so: 401, or the connection hangs or is cut. */
@@ -31,12 +33,14 @@ export type GitServer = AsyncDisposable & {
 export async function startGitServer(options: { authorization?: string } = {}): Promise<GitServer> {
   const root = await mkdtemp(join(tmpdir(), "plumbline-git-"));
   let failure: Parameters<GitServer["failWith"]>[0] = "none";
+  const hooks = { onPush: (_name: string): Promise<void> => Promise.resolve() };
   const server = createServer((request, response) => {
     if (failure === "hang") return;
     if (failure === "cut") return void request.socket.destroy();
     if (failure === "401" || !isAllowed(request, options.authorization))
       return void response.writeHead(401, { "www-authenticate": "Basic" }).end();
-    serve(root, request, response);
+    const pushedTo = /^\/([\w-]+)\.git\/git-receive-pack$/.exec(request.url ?? "")?.[1];
+    serve(root, request, response, () => void (pushedTo !== undefined && hooks.onPush(pushedTo)));
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -48,10 +52,10 @@ export async function startGitServer(options: { authorization?: string } = {}): 
     running.child.stdin?.end(input ?? "");
     return (await running).stdout.trim();
   };
-  return {
+  return Object.assign(hooks, {
     git,
-    failWith: (next) => void (failure = next),
-    protect: (name, because) =>
+    failWith: (next: typeof failure) => void (failure = next),
+    protect: (name: string, because: string) =>
       writeFile(
         join(root, `${name}.git`, "hooks", "pre-receive"),
         `#!/bin/sh\necho ${JSON.stringify(because)} >&2\nexit 1\n`,
@@ -59,12 +63,12 @@ export async function startGitServer(options: { authorization?: string } = {}): 
           mode: 0o755,
         },
       ),
-    async createRepository(name) {
+    async createRepository(name: string) {
       await run("git", ["init", "--quiet", "--bare", "--initial-branch=main", join(root, `${name}.git`)]);
       await git(name, ["config", "http.receivepack", "true"]);
       return `http://127.0.0.1:${port}/${name}.git`;
     },
-    async commit(name, branch, files, message) {
+    async commit(name: string, branch: string, files: Readonly<Record<string, string | null>>, message: string) {
       const changes = Object.entries(files).map(([path, text]) =>
         text === null ? `D ${path}\n` : `M 644 inline ${path}\ndata ${Buffer.byteLength(text)}\n${text}\n`,
       );
@@ -73,14 +77,16 @@ export async function startGitServer(options: { authorization?: string } = {}): 
       const head = `commit ${ref}\ncommitter dev1 <dev1@example.com> now\ndata ${Buffer.byteLength(message)}\n${message}\n`;
       const stream = `${head}${from === "" ? "" : `from ${from}\n`}${changes.join("")}\n`;
       await git(name, ["fast-import", "--quiet", "--date-format=now"], stream);
-      return git(name, ["rev-parse", ref]);
+      const commit = await git(name, ["rev-parse", ref]);
+      await hooks.onPush(name);
+      return commit;
     },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await once(server.close(), "close");
       await rm(root, { recursive: true, force: true });
     },
-  };
+  });
 }
 
 const author = {
@@ -95,7 +101,7 @@ const isAllowed = (request: IncomingMessage, authorization: string | undefined):
   authorization === undefined || request.headers.authorization === authorization;
 
 /** One CGI exchange with git http-backend. */
-function serve(root: string, request: IncomingMessage, response: ServerResponse): void {
+function serve(root: string, request: IncomingMessage, response: ServerResponse, done: () => void): void {
   const url = new URL(request.url ?? "/", "http://127.0.0.1");
   const backend = spawn("git", ["http-backend"], {
     stdio: ["pipe", "pipe", "ignore"],
@@ -133,5 +139,8 @@ function serve(root: string, request: IncomingMessage, response: ServerResponse)
     );
     response.write(head.subarray(end + 4));
   });
-  backend.stdout.on("end", () => response.end());
+  backend.stdout.on("end", () => {
+    response.end();
+    done();
+  });
 }

@@ -1,0 +1,180 @@
+import { createHmac } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ClusterAnswer, DriftRow, RegisterAnswer, StatusAnswer } from "#proto/api.ts";
+import { freePorts } from "#test/harness/free-port.ts";
+import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
+import { startProcess, untilReady, type RunningProcess } from "#test/harness/process.ts";
+import { serverPath } from "#test/harness/servers.ts";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const cli = join(root, "cli", "main.ts");
+const webhookSecret = "hush";
+
+export type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+/** A hub, agents and a Git server as their users start them: real processes, real ports, real repositories. */
+export type World = AsyncDisposable & {
+  readonly git: GitServer;
+  readonly folder: string;
+  readonly fleetUrl: string;
+  hub(): RunningProcess;
+  startHub(): Promise<void>;
+  /** Ends the hub; its broker ends with it unless the signal is SIGKILL. */
+  stopHub(signal?: NodeJS.Signals): Promise<void>;
+  /** What must not matter: mirrors and the broker's store. */
+  deleteData(): Promise<void>;
+  plumb(...arguments_: string[]): Promise<Ran>;
+  /** Runs plumb with `-o json`; throws when it does not exit with 0. */
+  ask<Answer>(...arguments_: string[]): Promise<Answer>;
+  status(): Promise<StatusAnswer>;
+  drift(): Promise<DriftRow[]>;
+  register(cluster: string, labels: Readonly<Record<string, string>>): Promise<RegisterAnswer>;
+  /** Runs the printed join line, and goes on as that cluster's agent. */
+  join(cluster: string, answer: RegisterAnswer, kubeconfig: string): Promise<void>;
+  startAgent(cluster: string, kubeconfig: string): RunningProcess;
+  agent(cluster: string): RunningProcess;
+  /** Asks until it holds; fails with the logs of everything when it does not within a minute. */
+  until(what: string, holds: () => Promise<boolean>): Promise<void>;
+  /** Every log so far, for a failure's reader. */
+  logs(): string;
+};
+
+export type WorldOptions = { readonly otlpEndpoint?: string; readonly pollMs?: number };
+
+export async function startWorld(options: WorldOptions = {}): Promise<World> {
+  await using started = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), "plumbline-world-"));
+  started.defer(() => rm(folder, { recursive: true, force: true }));
+  const git = started.use(await startGitServer());
+  const fleetUrl = await git.createRepository("fleet");
+  const [http, grpc, nats] = (await freePorts(3)) as [number, number, number];
+  const secretFile = join(folder, "webhook-secret");
+  await writeFile(secretFile, webhookSecret);
+  const identity = join(folder, "identity", "identity.json");
+  const data = join(folder, "data");
+  const env = {
+    PATH: process.env["PATH"],
+    HOME: folder,
+    LANG: "C.UTF-8",
+    PLUMBLINE_NATS_SERVER: serverPath("nats-server"),
+    PLUMBLINE_HUB: `http://127.0.0.1:${http}`,
+    PLUMBLINE_TOKEN_FILE: join(folder, "identity", "plumbline-admin-token"),
+    ...(options.otlpEndpoint === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: options.otlpEndpoint }),
+  };
+  const agents = new Map<string, RunningProcess>();
+  let hub: RunningProcess | undefined;
+  started.defer(async () => {
+    await Promise.all([...agents.values()].map((agent) => agent[Symbol.asyncDispose]()));
+    await hub?.[Symbol.asyncDispose]();
+  });
+
+  git.onPush = async (name) => {
+    const body = JSON.stringify({ repository: { clone_url: `${fleetUrl.replace("fleet.git", `${name}.git`)}` } });
+    const signature = createHmac("sha256", webhookSecret).update(body).digest("hex");
+    const headers = { "x-hub-signature-256": `sha256=${signature}`, "content-type": "application/json" };
+    // A hub that is away hears of it by its own look later.
+    await fetch(`${env.PLUMBLINE_HUB}/webhooks/${name}`, { method: "POST", body, headers }).catch(() => undefined);
+  };
+
+  const plumb = async (...arguments_: string[]): Promise<Ran> => {
+    const child = startProcess(process.execPath, [cli, ...arguments_], { env, cwd: folder });
+    let stdout = "";
+    let stderr = "";
+    child.child.stdout?.on("data", (chunk: Buffer) => (stdout += chunk.toString("utf8")));
+    child.child.stderr?.on("data", (chunk: Buffer) => (stderr += chunk.toString("utf8")));
+    await child.ended;
+    return { code: child.child.exitCode ?? -1, stdout, stderr };
+  };
+  const logs = (): string =>
+    [["hub", hub] as const, ...agents].map(([name, running]) => `--- ${name}\n${running?.log() ?? ""}`).join("\n");
+
+  const world: World = {
+    git,
+    folder,
+    fleetUrl,
+    hub: () => hub!,
+    logs,
+    async startHub() {
+      hub = startProcess(
+        process.execPath,
+        [
+          cli,
+          "hub",
+          `--fleet=${fleetUrl}`,
+          `--identity=${identity}`,
+          `--data=${data}`,
+          "--allow-repository-host=127.0.0.1",
+          `--webhook-secret-file=${secretFile}`,
+          `--poll-ms=${options.pollMs ?? 60_000}`,
+          `--listen-http=127.0.0.1:${http}`,
+          `--listen-grpc=127.0.0.1:${grpc}`,
+          `--listen-nats=127.0.0.1:${nats}`,
+        ],
+        { env, cwd: folder },
+      );
+      await untilReady(hub, "hub", async () => (await fetch(`${env.PLUMBLINE_HUB}/readyz`)).ok);
+    },
+    async stopHub(signal = "SIGTERM") {
+      await hub?.kill(signal);
+    },
+    deleteData: () => rm(data, { recursive: true, force: true }),
+    plumb,
+    async ask<Answer>(...arguments_: string[]) {
+      const ran = await plumb(...arguments_, "-o", "json");
+      if (ran.code !== 0)
+        throw new Error(`plumb ${arguments_.join(" ")} exited with ${ran.code}: ${ran.stderr}\n${logs()}`);
+      return JSON.parse(ran.stdout) as Answer;
+    },
+    status: () => api<StatusAnswer>("/api/v1/status"),
+    drift: () => api<DriftRow[]>("/api/v1/drift"),
+    register: (cluster, labels) =>
+      world.ask<RegisterAnswer>(
+        "cluster",
+        "register",
+        cluster,
+        ...Object.entries(labels).flatMap(([name, value]) => ["-l", `${name}=${value}`]),
+      ),
+    async join(cluster, answer, kubeconfig) {
+      const line = answer.joinCommand.replace("FILE", kubeconfig).split(" ").slice(1);
+      agents.set(cluster, startProcess(process.execPath, [cli, ...line], { env, cwd: folder }));
+      await world.until(
+        `${cluster} to join`,
+        async () => (await api<ClusterAnswer>(`/api/v1/clusters/${cluster}`)).state === "Connected",
+      );
+    },
+    startAgent(cluster, kubeconfig) {
+      const running = startProcess(process.execPath, [cli, "agent", "run", `--kubeconfig=${kubeconfig}`], {
+        env,
+        cwd: folder,
+      });
+      agents.set(cluster, running);
+      return running;
+    },
+    agent: (cluster) => agents.get(cluster)!,
+    async until(what, holds) {
+      const deadline = Date.now() + 60_000;
+      while (!(await holds().catch(() => false))) {
+        if (Date.now() > deadline) throw new Error(`waited a minute for ${what}\n${logs()}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    },
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+
+  async function api<Answer>(path: string): Promise<Answer> {
+    const token = (await readFile(env.PLUMBLINE_TOKEN_FILE, "utf8")).trim();
+    const response = await fetch(`${env.PLUMBLINE_HUB}${path}`, { headers: { authorization: `Bearer ${token}` } });
+    if (!response.ok) throw new Error(`${path} answered ${response.status}`);
+    return (await response.json()) as Answer;
+  }
+
+  const made = await plumb("init", `--identity=${identity}`, "-o", "json");
+  if (made.code !== 0) throw new Error(`plumb init: ${made.stderr}`);
+  const { access } = JSON.parse(made.stdout) as { access: string };
+  await git.commit("fleet", "main", { "fleet/access.yaml": access }, "who may do what");
+  const all = started.move();
+  return world;
+}
