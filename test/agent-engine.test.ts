@@ -24,7 +24,9 @@ let round = 0;
 
 beforeAll(async () => {
   plane = await startControlPlane();
-  people = openKubernetes(await kubeconfigAccess(await plane.kubeconfig("people", ["system:masters"])));
+  people = openKubernetes(await kubeconfigAccess(await plane.kubeconfig("people", ["system:masters"])), {
+    manager: "kubectl-edit",
+  });
   telemetry = await openTelemetry("test", undefined);
 });
 afterAll(async () => {
@@ -146,6 +148,7 @@ test("heals a hand edit and a deletion, with field, tool and what was there", as
       kind: DriftKind.CHANGED,
       object: { kind: "ConfigMap", name: "a" },
       fields: [{ path: "data.level", before: "info", after: "debug" }],
+      tool: "kubectl-edit",
     },
   ]);
   const there = (await people.get(configMap("a")))!;

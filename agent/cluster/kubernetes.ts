@@ -18,11 +18,12 @@ const pageLimit = 500;
 
 type Named = { apiVersion: string; kind: string; metadata: { name: string; namespace?: string } };
 
-/** A real cluster. Opens no connection before the first call. */
-export function openKubernetes(access: Access, options: { silenceMs?: number } = {}): Cluster {
+/** A real cluster. Opens no connection before the first call. `manager`: another field manager than the agent's. */
+export function openKubernetes(access: Access, options: { silenceMs?: number; manager?: string } = {}): Cluster {
   const transport = openTransport(access);
   const kinds = kindsOf(transport);
   const silenceMs = options.silenceMs ?? silenceLimitMs;
+  const manager = options.manager ?? fieldManager;
 
   const pathTo = async (object: Named, signal?: AbortSignal): Promise<string> => {
     const kind = await kinds.find(object.apiVersion, object.kind, signal);
@@ -41,7 +42,7 @@ export function openKubernetes(access: Access, options: { silenceMs?: number } =
         method: "PATCH",
         path: await pathTo(object, signal),
         query: {
-          fieldManager,
+          fieldManager: manager,
           fieldValidation: "Strict",
           ...(force ? { force: "true" } : {}),
           ...(dryRun ? { dryRun: "All" } : {}),
@@ -71,11 +72,15 @@ export function openKubernetes(access: Access, options: { silenceMs?: number } =
       if (kind === undefined)
         throw new UnknownKind(`the API server does not serve ${object.apiVersion} ${object.kind}`);
       const path = collectionPath(kind, object.metadata.namespace);
-      return objectOf(await transport.call({ method: "POST", path, query: { fieldManager }, body: object, signal }));
+      return objectOf(
+        await transport.call({ method: "POST", path, query: { fieldManager: manager }, body: object, signal }),
+      );
     },
     async replace(object, signal) {
       const path = await pathTo(object, signal);
-      return objectOf(await transport.call({ method: "PUT", path, query: { fieldManager }, body: object, signal }));
+      return objectOf(
+        await transport.call({ method: "PUT", path, query: { fieldManager: manager }, body: object, signal }),
+      );
     },
     async delete(address, { uid, propagation = "Background", signal }) {
       const body = { preconditions: { uid }, propagationPolicy: propagation };

@@ -43,7 +43,9 @@ export function driftOf(answer: KubeObject, seen: KubeObject, salt: string): Exp
 
 /** Whoever owns the changed paths now; the newest of several. */
 function changerOf(seen: KubeObject, paths: readonly string[]): { tool: string; changedAtMs: number } {
-  const entries = (seen.metadata.managedFields ?? []).filter((entry) => entry.manager !== fieldManager);
+  const entries = (seen.metadata.managedFields ?? []).filter(
+    (entry) => entry.manager !== fieldManager || entry.operation !== "Apply",
+  );
   const changers = entries.filter((entry) => owns(entry, seen, paths)).sort((a, b) => timeOf(b) - timeOf(a));
   const changer = changers[0];
   return changer === undefined

@@ -77,7 +77,8 @@ async function applyRun(
   application.counts = { created: 0, configured: 0, unchanged: desired.size - todo.size, pruned: 0 };
   application.applying = todo;
   context.touched(application);
-  await intend(context, application, entry, bundle, todo);
+  if (todo.size > 0 || surplus || head?.run?.digest !== entry.digest)
+    await intend(context, application, entry, bundle, todo);
   const work: Work = { desired, todo, fresh: new Set() };
   for (const stage of stagesOf([...desired.values()].map(({ object }) => object)))
     await applyStage(context, application, stage, work, signal);
@@ -97,12 +98,11 @@ async function applyRun(
 const needsApply = (owned: Owned | undefined, hash: string): boolean =>
   owned === undefined || owned.baseline === null || owned.applied !== hash;
 
-/** The same objects under the same policy. Sealed keys differ each time they are sealed. */
+/** The same objects under the same policy. Another revision may give them, and sealed keys differ each time they are sealed. */
 export const sameRun = (a: RunEntry | null | undefined, b: RunEntry): boolean =>
   a !== null &&
   a !== undefined &&
   a.digest === b.digest &&
-  a.revision === b.revision &&
   a.environment === b.environment &&
   canonicalJson(a.delivery) === canonicalJson(b.delivery);
 

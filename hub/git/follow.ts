@@ -52,7 +52,7 @@ export function follow(options: FollowOptions): Following {
       const woken = new AbortController();
       wake = () => woken.abort();
       const jittered = intervalMs * (0.9 + Math.random() * 0.2);
-      const waitMs = failures === 0 ? jittered : Math.max(jittered, backoffMs(retries, failures));
+      const waitMs = failures === 0 ? jittered : backoffMs(retries, failures);
       await clock.sleep(waitMs, { signal: AbortSignal.any([signal, woken.signal]) }).catch(() => undefined);
     }
     for (const resolve of waiting) resolve();

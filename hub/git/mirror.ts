@@ -4,6 +4,7 @@ import { checkAddress } from "#hub/git/address.ts";
 import { git, GitFailed, type GitOptions } from "#hub/git/command.ts";
 import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
+import { serial } from "#lib/serial.ts";
 import { revision, type Revision } from "#proto/ids.ts";
 
 /** What a fetch found of one branch. */
@@ -76,6 +77,8 @@ export class TooLarge extends Error {
 export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
   checkAddress(settings.url, settings.allowedHosts);
   const { directory } = settings;
+  // A fetch and a push both write the same refs, and git refuses the slower of two.
+  const alone = serial();
   const run = (arguments_: string[], options?: GitOptions): Promise<Buffer> => git(directory, arguments_, options);
   const text = async (arguments_: string[]): Promise<string> => (await run(arguments_)).toString("utf8").trim();
   if (!(await exists(join(directory, "HEAD")))) await run(["init", "--quiet", "--bare", directory]);
@@ -108,23 +111,24 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
   };
 
   return {
-    async fetch(signal) {
-      const before = await branches();
-      const authorization = await settings.authorization?.();
-      const config = authorization === undefined ? {} : { "http.extraHeader": `Authorization: ${authorization}` };
-      const refs = "+refs/heads/*:refs/remotes/origin/*";
-      // What is about to be overwritten stays reachable, or "behind" and "rewritten" could not be told apart later.
-      const kept = [...before.values()].map((commit) => `update refs/plumbline/seen/${commit} ${commit}\n`);
-      await run(["update-ref", "--stdin"], { input: kept.join("") });
-      await run(["fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--", settings.url, refs], {
-        signal,
-        config,
-      });
-      const after = await branches();
-      const names = [...new Set([...before.keys(), ...after.keys()])].sort();
-      const moves = await Promise.all(names.map((name) => moveOf(name, before.get(name), after.get(name))));
-      return moves.filter((move) => move !== undefined);
-    },
+    fetch: (signal) =>
+      alone(async () => {
+        const before = await branches();
+        const authorization = await settings.authorization?.();
+        const config = authorization === undefined ? {} : { "http.extraHeader": `Authorization: ${authorization}` };
+        const refs = "+refs/heads/*:refs/remotes/origin/*";
+        // What is about to be overwritten stays reachable, or "behind" and "rewritten" could not be told apart later.
+        const kept = [...before.values()].map((commit) => `update refs/plumbline/seen/${commit} ${commit}\n`);
+        await run(["update-ref", "--stdin"], { input: kept.join("") });
+        await run(["fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--", settings.url, refs], {
+          signal,
+          config,
+        });
+        const after = await branches();
+        const names = [...new Set([...before.keys(), ...after.keys()])].sort();
+        const moves = await Promise.all(names.map((name) => moveOf(name, before.get(name), after.get(name))));
+        return moves.filter((move) => move !== undefined);
+      }),
     head: async (branch) => (await branches()).get(branch),
     heads: branches,
     files: filesOf,
@@ -151,11 +155,12 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
         .filter((line) => line.trim() !== "")
         .map(loggedOf);
     },
-    async commit(change, signer, nowMs, signal) {
-      const authorization = await settings.authorization?.();
-      const config = authorization === undefined ? {} : { "http.extraHeader": `Authorization: ${authorization}` };
-      return commitAndPush(directory, settings.url, change, { signer, nowMs, config, signal });
-    },
+    commit: (change, signer, nowMs, signal) =>
+      alone(async () => {
+        const authorization = await settings.authorization?.();
+        const config = authorization === undefined ? {} : { "http.extraHeader": `Authorization: ${authorization}` };
+        return commitAndPush(directory, settings.url, change, { signer, nowMs, config, signal });
+      }),
   };
 }
 

@@ -13,6 +13,7 @@ import type { Mirror } from "#hub/git/mirror.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
+import { serial } from "#lib/serial.ts";
 import type { ClusterId, Revision } from "#proto/ids.ts";
 
 export const recordBranch = "plumbline/record";
@@ -47,7 +48,7 @@ export function openRecords(
   log: Log,
 ): RecordStore {
   let current: Records = { commit: "", clusters: new Map(), rollouts: [] };
-  let turn: Promise<unknown> = Promise.resolve();
+  const alone = serial();
 
   const load = async (): Promise<void> => {
     const head = await source.mirror.head(recordBranch);
@@ -89,9 +90,7 @@ export function openRecords(
         }
       }
     };
-    const next = turn.then(work, work);
-    turn = next.catch(() => undefined);
-    return next;
+    return alone(work);
   };
 
   return {

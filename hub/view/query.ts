@@ -74,8 +74,7 @@ function statusRow(known: Known, environment: string, application: string): Stat
   const said = waiting.filter((wait) => wait.environment === environment && wait.application === application);
   const refused = seen.flatMap(({ name, status }) => {
     const reason = status?.status.reason ?? "";
-    const isFine = status?.status.phase === ApplicationPhase.APPLIED && status.status.health === Health.CURRENT;
-    return reason === "" || isFine ? [] : [`${name}: ${reason}`];
+    return reason === "" ? [] : [`${name}: ${reason}`];
   });
   return {
     environment,

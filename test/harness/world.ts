@@ -33,8 +33,8 @@ export type World = AsyncDisposable & {
   drift(): Promise<DriftRow[]>;
   register(cluster: string, labels: Readonly<Record<string, string>>): Promise<RegisterAnswer>;
   /** Runs the printed join line, and goes on as that cluster's agent. */
-  join(cluster: string, answer: RegisterAnswer, kubeconfig: string): Promise<void>;
-  startAgent(cluster: string, kubeconfig: string): RunningProcess;
+  join(cluster: string, answer: RegisterAnswer, kubeconfig: string, ...more: string[]): Promise<void>;
+  startAgent(cluster: string, kubeconfig: string, ...more: string[]): RunningProcess;
   agent(cluster: string): RunningProcess;
   /** Asks until it holds; fails with the logs of everything when it does not within a minute. */
   until(what: string, holds: () => Promise<boolean>): Promise<void>;
@@ -137,16 +137,16 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         cluster,
         ...Object.entries(labels).flatMap(([name, value]) => ["-l", `${name}=${value}`]),
       ),
-    async join(cluster, answer, kubeconfig) {
+    async join(cluster, answer, kubeconfig, ...more) {
       const line = answer.joinCommand.replace("FILE", kubeconfig).split(" ").slice(1);
-      agents.set(cluster, startProcess(process.execPath, [cli, ...line], { env, cwd: folder }));
+      agents.set(cluster, startProcess(process.execPath, [cli, ...line, ...more], { env, cwd: folder }));
       await world.until(
         `${cluster} to join`,
         async () => (await api<ClusterAnswer>(`/api/v1/clusters/${cluster}`)).state === "Connected",
       );
     },
-    startAgent(cluster, kubeconfig) {
-      const running = startProcess(process.execPath, [cli, "agent", "run", `--kubeconfig=${kubeconfig}`], {
+    startAgent(cluster, kubeconfig, ...more) {
+      const running = startProcess(process.execPath, [cli, "agent", "run", `--kubeconfig=${kubeconfig}`, ...more], {
         env,
         cwd: folder,
       });
