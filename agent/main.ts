@@ -24,6 +24,9 @@ const retries = { firstMs: 1_000, capMs: 60_000 };
 /** NATS is asked with fresh credentials after this many failures in a row: its JWT may have ended while we slept. */
 const freshAfterFailures = 3;
 
+/** Credentials that live this much longer than the stored ones are stored. */
+const worthKeepingMs = 24 * 3_600_000;
+
 /** Joined once, an agent needs nothing but its Secret. */
 export class NotJoined extends Error {
   override readonly name = "NotJoined";
@@ -46,9 +49,13 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   // One list for the agent's life: each new connection reads what the last renewal put there.
   const natsUrls = [...keys.natsUrls];
   const renewed = async (credentials: Parameters<typeof withCredentials>[1]): Promise<void> => {
+    const kept = keys;
     keys = withCredentials(keys, credentials);
     natsUrls.splice(0, natsUrls.length, ...keys.natsUrls);
-    await writeKeys(cluster, namespace, keys, signal);
+    // A hub or broker that came back must cost no cluster a write: what lives hardly longer is kept in memory alone.
+    if (keys.notAfterMs - kept.notAfterMs < worthKeepingMs && keys.natsUrls.join() === kept.natsUrls.join())
+      keys = { ...keys, notAfterMs: kept.notAfterMs };
+    else await writeKeys(cluster, namespace, keys, signal);
   };
   let natsFailures = 0;
   await using pull = openPull({

@@ -208,6 +208,7 @@ function build(): Command {
     .option("--advertise-nats <url>", "what agents are told to use")
     .option("--nats-url <url>", "a broker of your own; may be given several times", collect)
     .option("--nats-server <file>", "the nats-server program")
+    .option("--lease-period-ms <ms>", "a standby takes over after three of these (5000)")
     .option("--otlp-endpoint <url>", "where traces go, OTLP over HTTP")
     .addHelpText(
       "after",

@@ -51,6 +51,8 @@ const schema = z.strictObject({
   natsServer: z.string().default("nats-server"),
   agentImage: z.string().default("ghcr.io/plumbline/agent:0.1.0"),
   otlpEndpoint: z.string().optional(),
+  /** A standby takes over when the lease stood still for three of these. */
+  leasePeriodMs: z.coerce.number().int().min(100).default(5_000),
   logLevel: z.string().default("info"),
   quiet: flag.default(false),
 });

@@ -90,7 +90,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     }),
   );
   await broker.ensureStreams();
-  const lease = term.use(await broker.lease(`hub-${process.pid}`, { signal }));
+  const lease = term.use(await broker.lease(`hub-${process.pid}`, { signal, periodMs: config.leasePeriodMs }));
   lease.lost.addEventListener("abort", () => over.abort(new LeaseLost("the lease is lost")), { once: true });
 
   const signer = createGitSigner(identity.gitKey);

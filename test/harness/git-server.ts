@@ -24,6 +24,8 @@ export type GitServer = AsyncDisposable & {
   ): Promise<string>;
   /** Called after each push and each `commit`, with the repository's name; a webhook is sent from here. */
   onPush: (name: string) => Promise<void>;
+  /** Called when a request begins: "fetch" or "push". */
+  onRequest: (name: string, service: "fetch" | "push") => void;
   /** Every push is declined with these words, as a protected branch is. */
   protect(name: string, because: string): Promise<void>;
   /** The next requests fail so: 401, or the connection hangs or is cut. */
@@ -33,12 +35,17 @@ export type GitServer = AsyncDisposable & {
 export async function startGitServer(options: { authorization?: string } = {}): Promise<GitServer> {
   const root = await mkdtemp(join(tmpdir(), "plumbline-git-"));
   let failure: Parameters<GitServer["failWith"]>[0] = "none";
-  const hooks = { onPush: (_name: string): Promise<void> => Promise.resolve() };
+  const hooks = {
+    onPush: (_name: string): Promise<void> => Promise.resolve(),
+    onRequest: (_name: string, _service: "fetch" | "push"): void => undefined,
+  };
   const server = createServer((request, response) => {
     if (failure === "hang") return;
     if (failure === "cut") return void request.socket.destroy();
     if (failure === "401" || !isAllowed(request, options.authorization))
       return void response.writeHead(401, { "www-authenticate": "Basic" }).end();
+    const asked = /^\/([\w-]+)\.git\/git-(upload|receive)-pack$/.exec(request.url ?? "");
+    if (asked !== null) hooks.onRequest(asked[1]!, asked[2] === "upload" ? "fetch" : "push");
     const pushedTo = /^\/([\w-]+)\.git\/git-receive-pack$/.exec(request.url ?? "")?.[1];
     serve(root, request, response, () => void (pushedTo !== undefined && hooks.onPush(pushedTo)));
   }).listen(0, "127.0.0.1");

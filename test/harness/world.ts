@@ -3,6 +3,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { connect, jwtAuthenticator } from "@nats-io/transport-node";
+import { loadIdentity } from "#hub/identity/identity.ts";
 import type { ClusterAnswer, DriftRow, RegisterAnswer, StatusAnswer } from "#proto/api.ts";
 import { freePorts } from "#test/harness/free-port.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
@@ -38,6 +40,8 @@ export type World = AsyncDisposable & {
   agent(cluster: string): RunningProcess;
   /** Asks until it holds; fails with the logs of everything when it does not within a minute. */
   until(what: string, holds: () => Promise<boolean>): Promise<void>;
+  /** Calls `seen` with the subject of everything that is written to the broker, until it is disposed. */
+  tap(seen: (subject: string) => void): Promise<AsyncDisposable>;
   /** Every log so far, for a failure's reader. */
   logs(): string;
 };
@@ -109,6 +113,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
           "--allow-repository-host=127.0.0.1",
           `--webhook-secret-file=${secretFile}`,
           `--poll-ms=${options.pollMs ?? 60_000}`,
+          // A killed hub's successor waits for three of these.
+          "--lease-period-ms=300",
           `--listen-http=127.0.0.1:${http}`,
           `--listen-grpc=127.0.0.1:${grpc}`,
           `--listen-nats=127.0.0.1:${nats}`,
@@ -160,6 +166,19 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         if (Date.now() > deadline) throw new Error(`waited a minute for ${what}\n${logs()}`);
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
+    },
+    async tap(seen) {
+      const { nats: keys, authority } = await loadIdentity(identity);
+      const connection = await connect({
+        servers: `127.0.0.1:${nats}`,
+        tls: { ca: authority.certificatePem },
+        authenticator: jwtAuthenticator(keys.hubUser.jwt, new TextEncoder().encode(keys.hubUser.seed)),
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: 50,
+      });
+      connection.subscribe("plb.>", { callback: (_error, message) => seen(message.subject) });
+      await connection.flush();
+      return { [Symbol.asyncDispose]: () => connection.close() };
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };

@@ -1,0 +1,104 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { configMap, namespace } from "#test/harness/manifests.ts";
+import { clusterOf, startTrio, type Stage, type Trio } from "#test/harness/trio.ts";
+
+let trio: Trio;
+beforeAll(async () => {
+  trio = await startTrio();
+});
+afterAll(() => trio?.[Symbol.asyncDispose]());
+
+const stages: readonly Stage[] = ["dev", "staging", "prod"];
+const inside = (name: string, stage: Stage): string => `${name}-${stage}`;
+const filesOf = (name: string, stage: Stage, level: string) => ({
+  "namespace.yaml": namespace(inside(name, stage)),
+  "settings.yaml": configMap("settings", { level }).replace(
+    "  name: settings",
+    `  name: settings\n  namespace: ${inside(name, stage)}`,
+  ),
+});
+const everywhere = (name: string, level: string) =>
+  Object.fromEntries(stages.map((stage) => [stage, filesOf(name, stage, level)]));
+const level = async (stage: Stage, name: string): Promise<string | undefined> =>
+  (
+    (await trio.get(stage, "v1", "ConfigMap", inside(name, stage), "settings"))?.["data"] as
+      | { level?: string }
+      | undefined
+  )?.level;
+const allWrites = () => Promise.all(stages.map((stage) => trio.writes(stage)));
+const allConnected = async (): Promise<boolean> => {
+  const clusters = await trio.world.ask<{ state: string }[]>("cluster", "list");
+  return clusters.every(({ state }) => state === "Connected");
+};
+
+/** Promotes through all stages, and waits for the end. */
+async function walk(name: string, text: string): Promise<string> {
+  const revision = await trio.deploy(name, everywhere(name, text));
+  await trio.settled("dev", name, revision);
+  await trio.world.ask("promote", "staging", name, revision);
+  await trio.settled("staging", name, revision);
+  await trio.world.ask("promote", "prod", name, revision);
+  await trio.settled("prod", name, revision);
+  return revision;
+}
+
+test("J6 a hub that lost everything but its identity finds the same fleet, and writes nothing to any cluster", async () => {
+  const { world } = trio;
+  const revision = await walk("phoenix", "one");
+  const before = await allWrites();
+  const documents = new Set<string>();
+  await world.stopHub();
+  await world.deleteData();
+  await world.startHub();
+  {
+    await using _tap = await world.tap(
+      (subject) => void (subject.startsWith("plb.desired.") && documents.add(subject)),
+    );
+    await world.until("every agent to be back", allConnected);
+    for (const stage of stages) await trio.settled(stage, "phoenix", revision);
+  }
+  expect(await allWrites()).toEqual(before);
+  // And it goes on: the broker holds every document again, and the next commit arrives.
+  const next = await trio.deploy("phoenix", everywhere("phoenix", "two"));
+  await trio.settled("dev", "phoenix", next);
+  expect([await level("dev", "phoenix"), await level("prod", "phoenix")]).toEqual(["two", "one"]);
+});
+
+test("J7 with hub and broker away drift still heals, and what happened meanwhile arrives afterwards", async () => {
+  const { world } = trio;
+  const revision = await trio.deploy("alone", everywhere("alone", "info"));
+  await trio.settled("dev", "alone", revision);
+  await world.stopHub();
+  const there = (await trio.get("dev", "v1", "ConfigMap", inside("alone", "dev"), "settings"))!;
+  await trio.people.dev.replace({ ...there, data: { level: "debug" } });
+  await world.until("the agent to heal alone", async () => (await level("dev", "alone")) === "info");
+  await world.startHub();
+  await world.until("the episode to arrive", async () =>
+    (await world.drift()).some(
+      ({ application, state, tool }) => application === "alone" && state === "healed" && tool === "kubectl-edit",
+    ),
+  );
+});
+
+test("a revoked cluster keeps everything it runs, and gets nothing more", async () => {
+  const { world } = trio;
+  const revision = await walk("kept", "one");
+  await world.ask("cluster", "revoke", clusterOf("prod"), "--reason", "lost laptop");
+  await world.until(
+    "it to be cut off",
+    async () => (await world.ask<{ state: string }>("cluster", "show", clusterOf("prod"))).state === "Revoked",
+  );
+  const before = await trio.writes("prod");
+  const next = await trio.deploy("kept", everywhere("kept", "two"));
+  await trio.settled("dev", "kept", next);
+  await world.ask("promote", "staging", "kept", next);
+  await trio.settled("staging", "kept", next);
+  await world.ask("promote", "prod", "kept", next);
+  expect(await level("prod", "kept")).toBe("one");
+  expect(await trio.writes("prod")).toEqual(before);
+  // It still heals what it has.
+  const there = (await trio.get("prod", "v1", "ConfigMap", inside("kept", "prod"), "settings"))!;
+  await trio.people.prod.replace({ ...there, data: { level: "edited" } });
+  await world.until("it to heal", async () => (await level("prod", "kept")) === "one");
+  expect(revision).not.toBe(next);
+});
