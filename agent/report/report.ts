@@ -61,7 +61,11 @@ export function openReport(options: ReportOptions): Report {
   const session = async (): Promise<void> => {
     const { hub, caPem, certificatePem, tlsKeyPem } = options.access();
     const tls = credentials.createSsl(Buffer.from(caPem), Buffer.from(tlsKeyPem), Buffer.from(certificatePem));
-    const client = new AgentServiceClient(hub, tls, { "grpc.keepalive_time_ms": 30_000 });
+    const client = new AgentServiceClient(hub, tls, {
+      "grpc.keepalive_time_ms": 30_000,
+      // Waits are ours alone: a shared pool would remember the failures of earlier sessions, and wait for minutes.
+      "grpc.use_local_subchannel_pool": 1,
+    });
     const stream = duplexOf<HubMessage, AgentMessage>(client.session(new Metadata()));
     const stop = (): void => stream.end();
     options.signal.addEventListener("abort", stop, { once: true });
@@ -126,9 +130,11 @@ export function openReport(options: ReportOptions): Report {
       }
       wake();
     })();
-    const over = new Promise<undefined>((resolve) =>
-      stream.signal.addEventListener("abort", () => resolve(undefined), { once: true }),
-    );
+    const over = new Promise<undefined>((resolve) => {
+      // A call that failed at once has aborted already, and would never say so again.
+      if (stream.signal.aborted) resolve(undefined);
+      else stream.signal.addEventListener("abort", () => resolve(undefined), { once: true });
+    });
     const limit = new AbortController();
     const granted = await Promise.race([
       welcome,

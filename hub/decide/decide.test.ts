@@ -23,7 +23,10 @@ const p2 = clusterId("p2");
 const r1 = revision("1".repeat(40));
 const r2 = revision("2".repeat(40));
 const fleetCommit = revision("f".repeat(40));
+/** Gives the same objects as r2. */
+const r3 = revision("3".repeat(40));
 const digests = new Map([r1, r2].map((at) => [at, bundleDigest(at.slice(0, 1).repeat(64))]));
+digests.set(r3, digests.get(r2)!);
 const policy: Delivery = {
   drift: "correct",
   strict: false,
@@ -125,6 +128,11 @@ const unlabelled = new Map([...base.clusters, [p1, { labels: { env: "prdo" } }] 
 test.each<[string, Partial<Inputs>, string]>([
   ["keeps the old revision until the environment before has proved the new one", {}, "run 1"],
   ["goes when every heard cluster before has a receipt for the digest", proved, "run 2"],
+  [
+    "goes when what was proved before gave the very same digest under another revision",
+    { ...proved, promotions: [{ application: web, environment: prod, revision: r3 }] },
+    "run 3",
+  ],
   ["takes no receipt for another digest", { receipts: [receipt(s1, staging, r1)] }, "run 1"],
   ["takes no unhealthy receipt", { receipts: [{ ...receipt(s1, staging, r2), healthy: false }] }, "run 1"],
   ["takes no receipt of a cluster that nobody hears", { ...proved, heard: new Set([p1]) }, "run 1"],

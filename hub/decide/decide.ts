@@ -11,8 +11,8 @@ import {
   type Target,
   type Waiting,
 } from "./inputs.ts";
-import { membersOf, prove, recordOf, signedRun, soakAfter } from "./prove.ts";
-import type { RolloutRecord } from "./record.ts";
+import { membersOf, prove, provedByDigest, recordOf, signedRun, soakAfter } from "./prove.ts";
+import { keptRevisions, type RolloutRecord } from "./record.ts";
 import { freezes, wantedRevision, type Wanted } from "./wanted.ts";
 
 /**
@@ -21,8 +21,8 @@ import { freezes, wantedRevision, type Wanted } from "./wanted.ts";
  */
 export function decide(inputs: Inputs): Decision {
   const keys = declaredKeys(inputs);
-  const proved = new Map(keys.map((key) => [keyOf(key), prove(key, inputs)]));
   const draft: Draft = { inputs, render: [], waiting: [], desired: new Map() };
+  const proved = new Map(keys.map((key) => [keyOf(key), proveAll(draft, key)]));
   for (const cluster of publishable(draft)) draft.desired.set(cluster, new Map());
   for (const key of keys) decideMembers(draft, key, proved);
   holdTheRest(draft);
@@ -33,6 +33,16 @@ export function decide(inputs: Inputs): Decision {
     records: [...proved.values()].filter((record) => !sameRecord(record, recordOf(record, inputs))),
     waiting: draft.waiting,
   };
+}
+
+/** The record with what receipts prove now, also of revisions that only share a digest with the one that ran. */
+function proveAll({ inputs, render }: Draft, key: EntryKey): RolloutRecord {
+  const record = prove(key, inputs);
+  const same = provedByDigest(key, record, inputs);
+  render.push(...same.render);
+  return same.revisions.length === 0
+    ? record
+    : { ...record, qualified: [...record.qualified, ...same.revisions].slice(-keptRevisions) };
 }
 
 type Draft = {

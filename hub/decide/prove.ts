@@ -1,6 +1,6 @@
 import type { EntryKey } from "#proto/desired-state.ts";
-import type { ClusterId, Revision } from "#proto/ids.ts";
-import { keyOf, selects, type DecidedRun, type DeclaredEnvironment, type Inputs } from "./inputs.ts";
+import type { ClusterId, EnvironmentName, Revision } from "#proto/ids.ts";
+import { keyOf, selects, type DecidedRun, type DeclaredEnvironment, type Inputs, type Target } from "./inputs.ts";
 import { keptRevisions, type RolloutRecord } from "./record.ts";
 
 /** Clusters that an environment selects now and that are enrolled and not revoked, in the order of their names. */
@@ -49,6 +49,45 @@ export function prove(key: EntryKey, inputs: Inputs): RolloutRecord {
     completed: latest(record.completed, proved),
     qualified: soaked ? latest(record.qualified, proved) : record.qualified,
   };
+}
+
+/**
+ * Revisions that environments after this one ask for and that give, for every heard member, the very digest that was
+ * proved here: their receipts exist already, under another revision's name. `render` is missing to tell.
+ */
+export function provedByDigest(
+  key: EntryKey,
+  record: RolloutRecord,
+  inputs: Inputs,
+): { readonly revisions: readonly Revision[]; readonly render: readonly Target[] } {
+  const environment = inputs.environments.get(key.environment);
+  const asked = inputs.promotions.filter(
+    (promotion) => promotion.application === key.application && takesFrom(promotion.environment, key, inputs),
+  );
+  const open = [...new Set(asked.map(({ revision }) => revision))].filter(
+    (revision) => !record.qualified.includes(revision),
+  );
+  if (!environment || open.length === 0) return { revisions: [], render: [] };
+  const heard = membersOf(environment, inputs).filter((cluster) => inputs.heard.has(cluster));
+  const runs = heard.map((cluster) => ({ cluster, entry: signedRun(key, cluster, inputs) }));
+  const soak = soakAfter(key, inputs);
+  const areProved = runs.every(({ cluster, entry }) => entry && (provenFor(cluster, entry, inputs) ?? -1) >= soak);
+  if (runs.length === 0 || !areProved) return { revisions: [], render: [] };
+  const render: Target[] = [];
+  const revisions = open.filter((revision) =>
+    runs.every(({ cluster, entry }) => {
+      const target = { ...key, revision, cluster };
+      const outcome = inputs.rendered(target);
+      if (outcome === undefined) render.push(target);
+      return outcome?.ok === true && outcome.digest === entry!.digest;
+    }),
+  );
+  return { revisions, render };
+}
+
+function takesFrom(name: EnvironmentName, { environment }: EntryKey, inputs: Inputs): boolean {
+  const next = inputs.environments.get(name);
+  return next !== undefined && "promotedFrom" in next.revisions && next.revisions.promotedFrom.includes(environment);
 }
 
 export function signedRun(key: EntryKey, cluster: ClusterId, inputs: Inputs): DecidedRun | undefined {
