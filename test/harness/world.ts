@@ -22,6 +22,7 @@ export type World = AsyncDisposable & {
   readonly git: GitServer;
   readonly folder: string;
   readonly fleetUrl: string;
+  readonly hubUrl: string;
   hub(): RunningProcess;
   startHub(): Promise<void>;
   /** Ends the hub; its broker ends with it unless the signal is SIGKILL. */
@@ -99,6 +100,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     git,
     folder,
     fleetUrl,
+    hubUrl: env.PLUMBLINE_HUB,
     hub: () => hub!,
     logs,
     async startHub() {

@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { stringifyJson } from "#proto/json.ts";
+import type { KubeObject } from "#proto/object.ts";
+import type { ClusterAnswer } from "#proto/api.ts";
+import { b1000 } from "#test/bench/b1000.ts";
+import { clusterOf, startTrio, type Trio } from "#test/harness/trio.ts";
+
+let trio: Trio;
+beforeAll(async () => {
+  trio = await startTrio();
+});
+afterAll(() => trio?.[Symbol.asyncDispose]());
+
+/** Files of at most a hundred objects: one file has to stay under 1 MiB. */
+function filesOf(objects: readonly KubeObject[]): Record<string, string> {
+  const files: Record<string, string> = {};
+  for (let from = 0; from < objects.length; from += 100)
+    files[`part-${from}.yaml`] = objects
+      .slice(from, from + 100)
+      .map((object) => stringifyJson(object))
+      .join("\n---\n");
+  return files;
+}
+
+test("J10 an agent killed in the middle of an apply of B1000 finishes it, orphans nothing and tells no false drift", async () => {
+  const { world } = trio;
+  const objects = b1000();
+  const kind = (await trio.people.dev.kindOf("v1", "ConfigMap"))!;
+  const labelSelector = `plumbline.dev/agent=${clusterOf("dev")}`;
+  const applied = async (): Promise<number> => (await trio.people.dev.list(kind, { labelSelector })).items.length;
+  const wanted = objects.filter(({ kind }) => kind === "ConfigMap").length;
+  await trio.deploy("b1000", { dev: filesOf(objects) });
+  await world.until("the middle of the apply", async () => (await applied()) > 50);
+  await world.agent(clusterOf("dev")).kill("SIGKILL");
+  const middle = await applied();
+  expect(middle).toBeLessThan(wanted);
+  trio.startAgent("dev");
+  const row = async () =>
+    (await world.ask<ClusterAnswer>("cluster", "show", clusterOf("dev"))).running.find(
+      ({ application }) => application === "b1000",
+    );
+  // Deployments have no controller here, so nothing waits for their health.
+  await world.until("the apply to end", async () => (await row())?.phase === "Applied");
+  expect(await applied()).toBe(wanted);
+  expect((await row())?.objects).toBe(objects.length);
+  expect((await world.drift()).filter(({ application }) => application === "b1000")).toEqual([]);
+});
