@@ -238,6 +238,18 @@ function build(): Command {
     .action(async (options: { kubeconfig: string; context?: string; namespace?: string }) =>
       (await import("#cli/agent.ts")).runAgent(options, stop.signal),
     );
+  const demo = program
+    .command("demo")
+    .description("a whole fleet on this machine: hub, broker, repository, clusters; its story told as it happens")
+    .option("--check", "play the story, and end: exit 0 only if each step was seen")
+    .option("--kubernetes", "on three real API servers instead of five simulated clusters (from a clone)")
+    .action(async (options: { check?: boolean; kubernetes?: boolean }) =>
+      (await import("#cli/demo/demo.ts")).demo(options, stop.signal),
+    );
+  demo
+    .command("break <cluster>")
+    .description("scale a cluster of the running demo by hand, behind Git's back")
+    .action(async (name: string) => (await import("#cli/demo/demo.ts")).breakCluster(name, process.env));
   return program;
 }
 

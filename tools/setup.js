@@ -16,7 +16,7 @@ import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const minimumGo = [1, 26];
 
 /** @typedef {{name: string, version: string, module: string, package: string}} Server */

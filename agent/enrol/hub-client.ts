@@ -1,7 +1,14 @@
 import { createHash, type X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:tls";
-import { credentials, Metadata, status, type ChannelCredentials, type ServiceError } from "@grpc/grpc-js";
+import {
+  credentials,
+  Metadata,
+  status,
+  type ChannelCredentials,
+  type ChannelOptions,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import {
   EnrolmentServiceClient,
   type Credentials,
@@ -56,7 +63,7 @@ async function ask(
   caPem: string,
   call: (client: EnrolmentServiceClient, options: { deadline: number }, answer: Answer) => void,
 ): Promise<Credentials> {
-  const client = new EnrolmentServiceClient(hub, serverOnly(caPem));
+  const client = new EnrolmentServiceClient(hub, serverOnly(caPem), channelOptions(hub));
   try {
     return await new Promise<Credentials>((resolve, reject) => {
       call(client, { deadline: Date.now() + answerWithinMs }, (error, response) => {
@@ -78,6 +85,13 @@ export function addressOf(hub: string): { host: string; port: number } {
   if (at <= 0 || !Number.isInteger(port)) throw new Error(`the hub's address must be host:port, not ${hub}`);
   return { host: hub.slice(0, at).replace(/^\[|\]$/g, ""), port };
 }
+
+/**
+ * For a hub that is reached by an address: TLS names no addresses in its hello, and grpc-js would. The hub's certificate
+ * also holds this name, and its CA, which is pinned, gives no other server a certificate.
+ */
+export const channelOptions = (hub: string): ChannelOptions =>
+  nameOf(addressOf(hub).host) === "" ? { "grpc.ssl_target_name_override": "localhost" } : {};
 
 // TLS names no addresses in its hello.
 const nameOf = (host: string): string => (/^[\d.]+$|:/.test(host) ? "" : host);

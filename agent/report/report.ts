@@ -1,4 +1,5 @@
 import { credentials, Metadata } from "@grpc/grpc-js";
+import { channelOptions } from "#agent/enrol/hub-client.ts";
 import type { Journal } from "#agent/report/journal.ts";
 import type { Clock } from "#lib/clock.ts";
 import { duplexOf, type Duplex } from "#lib/duplex.ts";
@@ -62,6 +63,7 @@ export function openReport(options: ReportOptions): Report {
     const { hub, caPem, certificatePem, tlsKeyPem } = options.access();
     const tls = credentials.createSsl(Buffer.from(caPem), Buffer.from(tlsKeyPem), Buffer.from(certificatePem));
     const client = new AgentServiceClient(hub, tls, {
+      ...channelOptions(hub),
       "grpc.keepalive_time_ms": 30_000,
       // Waits are ours alone: a shared pool would remember the failures of earlier sessions, and wait for minutes.
       "grpc.use_local_subchannel_pool": 1,

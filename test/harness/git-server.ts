@@ -1,11 +1,12 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { serveGit } from "#cli/demo/git-backend.ts";
 
 const run = promisify(execFile);
 
@@ -47,7 +48,7 @@ export async function startGitServer(options: { authorization?: string } = {}): 
     const asked = /^\/([\w-]+)\.git\/git-(upload|receive)-pack$/.exec(request.url ?? "");
     if (asked !== null) hooks.onRequest(asked[1]!, asked[2] === "upload" ? "fetch" : "push");
     const pushedTo = /^\/([\w-]+)\.git\/git-receive-pack$/.exec(request.url ?? "")?.[1];
-    serve(root, request, response, () => void (pushedTo !== undefined && hooks.onPush(pushedTo)));
+    serveGit(root, request, response, () => void (pushedTo !== undefined && hooks.onPush(pushedTo)));
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -106,48 +107,3 @@ const author = {
 
 const isAllowed = (request: IncomingMessage, authorization: string | undefined): boolean =>
   authorization === undefined || request.headers.authorization === authorization;
-
-/** One CGI exchange with git http-backend. */
-function serve(root: string, request: IncomingMessage, response: ServerResponse, done: () => void): void {
-  const url = new URL(request.url ?? "/", "http://127.0.0.1");
-  const backend = spawn("git", ["http-backend"], {
-    stdio: ["pipe", "pipe", "ignore"],
-    env: {
-      PATH: process.env["PATH"],
-      GIT_PROJECT_ROOT: root,
-      GIT_HTTP_EXPORT_ALL: "1",
-      GIT_PROTOCOL: request.headers["git-protocol"]?.toString(),
-      PATH_INFO: url.pathname,
-      QUERY_STRING: url.search.slice(1),
-      REQUEST_METHOD: request.method,
-      CONTENT_TYPE: request.headers["content-type"],
-      HTTP_CONTENT_ENCODING: request.headers["content-encoding"],
-      REMOTE_USER: "dev1",
-    },
-  });
-  request.pipe(backend.stdin);
-  backend.stdin.on("error", () => undefined);
-  let head = Buffer.alloc(0);
-  let begun = false;
-  backend.stdout.on("data", (chunk: Buffer) => {
-    if (begun) return void response.write(chunk);
-    head = Buffer.concat([head, chunk]);
-    const end = head.indexOf("\r\n\r\n");
-    if (end < 0) return;
-    begun = true;
-    const headers = head
-      .toString("latin1", 0, end)
-      .split("\r\n")
-      .map((line) => line.split(": ", 2) as [string, string]);
-    const status = headers.find(([name]) => name === "Status")?.[1];
-    response.writeHead(
-      Number(status?.slice(0, 3) ?? 200),
-      Object.fromEntries(headers.filter(([name]) => name !== "Status")),
-    );
-    response.write(head.subarray(end + 4));
-  });
-  backend.stdout.on("end", () => {
-    response.end();
-    done();
-  });
-}

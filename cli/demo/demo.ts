@@ -1,0 +1,299 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runAgent } from "#agent/main.ts";
+import { ask } from "#cli/client.ts";
+import type { CliConfig } from "#cli/config.ts";
+import { demoClusters, fleetFiles, shopFiles } from "#cli/demo/fleet.ts";
+import { simulatedMember, type Member } from "#cli/demo/members.ts";
+import { openDemoRepository, type DemoRepository } from "#cli/demo/repository.ts";
+import { CliError, exitCode } from "#cli/errors.ts";
+import { createAdminToken } from "#cli/init.ts";
+import { readConfig as readHubConfig } from "#hub/config.ts";
+import { createIdentity, saveIdentity } from "#hub/identity/identity.ts";
+import { hubProcess } from "#hub/main.ts";
+import { systemClock } from "#lib/clock.ts";
+import { createLog } from "#lib/log.ts";
+import { openTelemetry } from "#lib/telemetry.ts";
+import type { DriftRow, RegisterAnswer, StatusAnswer } from "#proto/api.ts";
+
+/** Longer than any step takes; a step that is not seen by then is not coming. */
+const stepLimitMs = 60_000;
+const lookEveryMs = 50;
+
+export type DemoOptions = { check?: boolean; kubernetes?: boolean };
+
+type Stage = {
+  readonly config: CliConfig;
+  readonly repository: DemoRepository;
+  readonly members: readonly Member[];
+  readonly failed: Promise<never>;
+};
+
+/** `plumb demo`: a whole fleet on this machine, its story told as it happens. */
+export async function demo(options: DemoOptions, signal: AbortSignal): Promise<void> {
+  await using scope = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), "plumbline-demo-"));
+  scope.defer(() => rm(folder, { recursive: true, force: true }));
+  const stop = new AbortController();
+  const life = AbortSignal.any([signal, stop.signal]);
+  const telling = createTelling();
+
+  const repository = scope.use(await openDemoRepository(folder));
+  const { token, access } = createAdminToken("you");
+  const identity = join(folder, "identity.json");
+  await saveIdentity(identity, await createIdentity(Date.now()));
+  await writeFile(join(folder, "token"), token, { mode: 0o600 });
+  await repository.commit({ ...fleetFiles(access), ...shopFiles("1.0") }, "a shop, in three environments");
+
+  const members = await openMembers(options);
+  for (const member of members) scope.use(member);
+  const hub = await startHub(folder, identity, repository.url, life);
+  // What runs is ended before anything that it stands on is closed.
+  const agents: Promise<unknown>[] = [];
+  scope.defer(async () => {
+    stop.abort(new Error("the demo ends"));
+    await Promise.allSettled([hub.ended, ...agents]);
+  });
+  const config: CliConfig = {
+    hub: `http://127.0.0.1:${hub.http}`,
+    token,
+    colour: false,
+    unicode: true,
+    width: undefined,
+  };
+  repository.onChange = () => hub.poke();
+  await telling.step(`hub with its own nats-server, and a fleet repository at ${repository.url}`, () =>
+    Promise.resolve(),
+  );
+
+  const failures = Promise.withResolvers<never>();
+  failures.promise.catch(() => undefined);
+  hub.ended.catch((error: unknown) => failures.reject(error));
+  const stage = { config, repository, members, failed: failures.promise };
+  await telling.step(
+    `${members.length} ${options.kubernetes === true ? "real API servers" : "simulated clusters"} join`,
+    async () => {
+      for (const member of members) {
+        const answer = await ask<RegisterAnswer>(config, "POST", "/api/v1/clusters", {
+          name: member.name,
+          labels: member.labels,
+        });
+        agents.push(startAgent(member, answer, life).catch((error: unknown) => failures.reject(error)));
+      }
+      await until(stage, "every cluster to be heard", async () => (await status(config)).heard === members.length);
+    },
+  );
+  await tellStory(stage, telling);
+  if (options.check === true) return;
+  await stayUp(stage, folder, signal, scope);
+}
+
+async function tellStory(stage: Stage, telling: Telling): Promise<void> {
+  const { config, repository } = stage;
+  await telling.step("commit: the shop runs in dev, with nobody typing kubectl", () => settled(stage, "dev"));
+  await telling.step("promote to staging: a commit on main, gated by dev's receipts", async () => {
+    await promote(stage, "staging", await runningRevision(stage, "dev"), "fine in dev");
+    await settled(stage, "staging");
+  });
+  await telling.step("promote to prod: every prod cluster follows", async () => {
+    await promote(stage, "prod", await runningRevision(stage, "staging"), "fine in staging");
+    await settled(stage, "prod");
+  });
+  const first = await runningRevision(stage, "prod");
+  await telling.step("drift: somebody scales prod by hand; seen, named and healed", async () => {
+    const member = stage.members.at(-1)!;
+    await breakMember(member);
+    await until(stage, "the drift to be told", async () => {
+      const rows = await ask<DriftRow[]>(config, "GET", "/api/v1/drift");
+      return rows.some(
+        ({ cluster, state, tool }) => cluster === member.name && state === "healed" && tool === "kubectl-scale",
+      );
+    });
+    await until(stage, "three replicas", async () => (await replicas(member)) === 3);
+  });
+  await telling.step("a new version goes the same way: dev, staging, prod", async () => {
+    const revision = await repository.commit(shopFiles("1.1"), "shop 1.1");
+    await until(stage, "dev to take it", async () => (await image(stage, "dev")) === "registry.example/shop/web:1.1");
+    await settled(stage, "dev");
+    for (const environment of ["staging", "prod"]) {
+      await promote(stage, environment, revision, "1.1");
+      await until(
+        stage,
+        `${environment} to take it`,
+        async () => (await image(stage, environment)) === "registry.example/shop/web:1.1",
+      );
+      await settled(stage, environment);
+    }
+  });
+  await telling.step("revert: the promotion to prod is taken back in Git, and prod goes back to 1.0", async () => {
+    const path = "fleet/promotions/prod/shop.yaml";
+    const now = await repository.read(path);
+    await repository.commit(
+      { [path]: now.replace(/revision: \w+/, `revision: ${first}`) },
+      `Revert "promote shop to prod"`,
+    );
+    await until(stage, "prod to go back", async () => (await image(stage, "prod")) === "registry.example/shop/web:1.0");
+    await settled(stage, "prod");
+  });
+}
+
+/** Everything stays as it is, for looking and breaking, until Ctrl-C. */
+async function stayUp(stage: Stage, folder: string, signal: AbortSignal, scope: AsyncDisposableStack): Promise<void> {
+  const control = scope.use(await serveControl(stage.members));
+  const environment = `export PLUMBLINE_HUB=${stage.config.hub} PLUMBLINE_TOKEN_FILE=${join(folder, "token")} PLUMBLINE_DEMO=${control.url}`;
+  process.stdout.write(`
+The fleet stays up until Ctrl-C. In another terminal:
+
+  ${environment}
+  npx plumb status
+  npx plumb drift --watch
+  npx plumb demo break ${stage.members.at(-1)!.name}        # scales it by hand; watch it heal
+  git clone ${stage.repository.url}      # edit shop/, push, and dev follows
+`);
+  await Promise.race([once(signal, "abort"), stage.failed]);
+}
+
+/** `plumb demo break`: asks the running demo to change a cluster behind Git's back. */
+export async function breakCluster(name: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const control = env["PLUMBLINE_DEMO"];
+  if (control === undefined)
+    throw new CliError(exitCode.usage, "no demo is named", "run the export line that the demo printed");
+  const response = await fetch(`${control}/break/${encodeURIComponent(name)}`, { method: "POST" }).catch(
+    () => undefined,
+  );
+  if (response === undefined)
+    throw new CliError(exitCode.unreachable, "the demo does not answer", "start one with npm run demo");
+  const text = await response.text();
+  if (!response.ok) throw new CliError(exitCode.failed, text);
+  process.stdout.write(`${text}\n`);
+}
+
+async function serveControl(members: readonly Member[]): Promise<AsyncDisposable & { url: string }> {
+  const server = createServer((request, response) => {
+    const name = /^\/break\/([\w-]+)$/.exec(request.url ?? "")?.[1];
+    const member = members.find((member) => member.name === name);
+    if (request.method !== "POST" || member === undefined)
+      return void response
+        .writeHead(404)
+        .end(`there is no cluster ${name ?? ""}: ${members.map(({ name }) => name).join(", ")}`);
+    void breakMember(member).then(
+      () => response.end(`scaled Deployment shop/web on ${member.name} to 9 by hand: plumb drift`),
+      (error: unknown) => response.writeHead(500).end(String(error)),
+    );
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await once(server.close(), "close");
+    },
+  };
+}
+
+const web = { apiVersion: "apps/v1", group: "apps", kind: "Deployment", namespace: "shop", name: "web" };
+
+const breakMember = (member: Member): Promise<void> =>
+  member.meddle(web, "kubectl-scale", (object) => {
+    object["spec"] = { ...(object["spec"] as object), replicas: 9 };
+  });
+
+const replicas = async (member: Member): Promise<number | undefined> =>
+  ((await member.get(web))?.["spec"] as { replicas?: number } | undefined)?.replicas;
+
+/** The image that every cluster of an environment runs; undefined while they differ. */
+async function image({ members }: Stage, environment: string): Promise<string | undefined> {
+  const own = members.filter(({ labels }) => labels["env"] === environment);
+  const images = await Promise.all(
+    own.map(async (member) => {
+      const spec = (await member.get(web))?.["spec"] as
+        | { template: { spec: { containers: { image: string }[] } } }
+        | undefined;
+      return spec?.template.spec.containers[0]?.image;
+    }),
+  );
+  return images.every((image) => image === images[0]) ? images[0] : undefined;
+}
+
+const status = (config: CliConfig): Promise<StatusAnswer> => ask(config, "GET", "/api/v1/status");
+
+async function runningRevision({ config }: Stage, environment: string): Promise<string> {
+  const row = (await status(config)).rows.find((row) => row.environment === environment);
+  return row?.revisions[0]?.revision ?? "";
+}
+
+/** Asked for at once: the gate waits for the receipts by itself. */
+const promote = ({ config }: Stage, environment: string, revision: string, reason: string): Promise<unknown> =>
+  ask(config, "POST", "/api/v1/promotions", { environment, application: "shop", revision, reason });
+
+const settled = (stage: Stage, environment: string): Promise<void> =>
+  until(stage, `${environment} to be healthy`, async () => {
+    const row = (await status(stage.config)).rows.find((row) => row.environment === environment);
+    return row !== undefined && row.clusters > 0 && row.settled === row.clusters;
+  });
+
+async function until({ failed }: Stage, what: string, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + stepLimitMs;
+  while (!(await Promise.race([holds(), failed]))) {
+    if (Date.now() > deadline) throw new CliError(exitCode.failed, `waited ${stepLimitMs / 1000} s for ${what}`);
+    await systemClock.sleep(lookEveryMs);
+  }
+}
+
+type Telling = { step(text: string, work: () => Promise<void>): Promise<void> };
+
+/** One line a step, with the time it took. */
+function createTelling(): Telling {
+  return {
+    async step(text, work) {
+      const started = performance.now();
+      await work();
+      process.stdout.write(`✔ ${text}  ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
+    },
+  };
+}
+
+async function openMembers(options: DemoOptions): Promise<Member[]> {
+  if (options.kubernetes !== true) return demoClusters.map(({ name, labels }) => simulatedMember(name, labels));
+  // Real servers come from the tests' harness: this works from a clone alone.
+  const { realMembers } = await import("#cli/demo/real-members.ts");
+  return realMembers(demoClusters.slice(0, 3));
+}
+
+async function startHub(folder: string, identity: string, fleet: string, signal: AbortSignal) {
+  const config = readHubConfig(process.env, {
+    data: join(folder, "data"),
+    identity,
+    fleet,
+    allowRepositoryHost: ["127.0.0.1"],
+    pollMs: 500,
+    listenHttp: "127.0.0.1:0",
+    listenGrpc: "127.0.0.1:0",
+    listenNats: "127.0.0.1:0",
+    logLevel: process.env["PLUMBLINE_LOG_LEVEL"] ?? "error",
+  });
+  const ready = Promise.withResolvers<{ http: number }>();
+  const ended = hubProcess(config, signal, ready.resolve);
+  ended.catch(ready.reject);
+  const { http } = await ready.promise;
+  // The demo's repository sends no webhook: the hub looks twice a second.
+  return { http, ended, poke: () => undefined };
+}
+
+async function startAgent(member: Member, answer: RegisterAnswer, signal: AbortSignal): Promise<void> {
+  const flag = (name: string): string => new RegExp(`--${name} (\\S+)`).exec(answer.joinCommand)?.[1] ?? "";
+  await using telemetry = await openTelemetry("plumbline-agent", undefined);
+  await runAgent({
+    cluster: member.cluster,
+    namespace: "plumbline-agent",
+    join: { hub: flag("hub"), token: flag("token"), caPin: flag("ca-pin"), root: flag("root") },
+    clock: systemClock,
+    log: createLog(member.name, process.env["PLUMBLINE_LOG_LEVEL"] ?? "error"),
+    telemetry,
+    signal,
+  });
+}
