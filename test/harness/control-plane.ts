@@ -3,6 +3,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { kubeconfigAccess } from "#agent/cluster/access.ts";
+import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import { readAuditLog, type AuditedRequest } from "#test/harness/audit-log.ts";
 import { createAuthority, type Authority } from "#test/harness/authority.ts";
 import { freePorts } from "#test/harness/free-port.ts";
@@ -22,8 +25,13 @@ export type ControlPlane = AsyncDisposable & {
   requests(): Promise<AuditedRequest[]>;
 };
 
-/** Starts a control plane; `controllerManager` also starts kube-controller-manager, which makes Deployments do something. */
-export async function startControlPlane(options: { controllerManager?: boolean } = {}): Promise<ControlPlane> {
+/**
+ * Starts a control plane; `controllerManager` also starts kube-controller-manager, which makes Deployments do something;
+ * `nodes` also a scheduler and a node of kwok's, so that their Pods run.
+ */
+export async function startControlPlane(
+  options: { controllerManager?: boolean; nodes?: boolean } = {},
+): Promise<ControlPlane> {
   await using started = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), "plumbline-control-plane-"));
   started.defer(() => rm(folder, { recursive: true, force: true }));
@@ -38,7 +46,9 @@ export async function startControlPlane(options: { controllerManager?: boolean }
   const kubeconfig = (user: string, groups: readonly string[] = []): Promise<string> =>
     writeKubeconfig(folder, authority, server, user, groups);
   const adminKubeconfig = await kubeconfig("admin", ["system:masters"]);
-  if (options.controllerManager === true) {
+  if (options.nodes === true)
+    await startNodes(started, folder, adminKubeconfig, await kubeconfig("system:kube-scheduler"));
+  if (options.controllerManager === true || options.nodes === true) {
     const own = await kubeconfig("system:kube-controller-manager");
     started.use(startControllerManager(folder, own, managerPort));
   }
@@ -127,6 +137,42 @@ function startControllerManager(folder: string, kubeconfig: string, port: number
     `--secure-port=${port}`,
     `--cert-dir=${folder}`,
   ]);
+}
+
+/** A scheduler, and one node that kwok plays: what is scheduled there is Ready a second later. */
+async function startNodes(
+  started: AsyncDisposableStack,
+  folder: string,
+  adminKubeconfig: string,
+  schedulerKubeconfig: string,
+): Promise<void> {
+  const [schedulerPort, kwokPort] = (await freePorts(2)) as [number, number];
+  started.use(
+    startProcess(serverPath("kube-scheduler"), [
+      `--kubeconfig=${schedulerKubeconfig}`,
+      "--leader-elect=false",
+      "--bind-address=127.0.0.1",
+      `--secure-port=${schedulerPort}`,
+      `--cert-dir=${folder}`,
+    ]),
+  );
+  await using people = openKubernetes(await kubeconfigAccess(adminKubeconfig), { manager: "harness" });
+  const room = { cpu: "64", memory: "256Gi", pods: "500" };
+  await people.create({
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: { name: "node-1", labels: { "kubernetes.io/hostname": "node-1" } },
+    status: { allocatable: room, capacity: room },
+  });
+  started.use(
+    startProcess(serverPath("kwok"), [
+      `--kubeconfig=${adminKubeconfig}`,
+      `--config=${fileURLToPath(new URL("./kwok-stages.yaml", import.meta.url))}`,
+      "--manage-all-nodes=true",
+      "--node-ip=127.0.0.1",
+      `--server-address=127.0.0.1:${kwokPort}`,
+    ]),
+  );
 }
 
 async function writeKubeconfig(

@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { fileURLToPath } from "node:url";
+import { startProcess, untilReady } from "#test/harness/process.ts";
+import { serverPath } from "#test/harness/servers.ts";
+
+const cli = fileURLToPath(new URL("../cli/main.ts", import.meta.url));
+const env = { PATH: process.env["PATH"], HOME: process.env["HOME"], PLUMBLINE_NATS_SERVER: serverPath("nats-server") };
+
+test("the demo plays its whole story on simulated clusters, a line a step, and exits 0", async () => {
+  await using demo = startProcess(process.execPath, [cli, "demo", "--check"], { env });
+  await demo.ended;
+  const lines = demo.log().trim().split("\n");
+  expect(demo.child.exitCode, demo.log()).toBe(0);
+  expect(lines).toHaveLength(8);
+  for (const line of lines) expect(line).toMatch(/^✔ .+ {2}\d+\.\d s$/);
+});
+
+test("the demo stays up to be looked at and broken, and Ctrl-C leaves nothing running", async () => {
+  await using demo = startProcess(process.execPath, [cli, "demo"], { env });
+  await untilReady(demo, "the demo", () => Promise.resolve(demo.log().includes("git clone")));
+  const settings = Object.fromEntries(
+    [...demo.log().matchAll(/(PLUMBLINE_\w+)=(\S+)/g)].map(([, name, value]) => [name, value]),
+  );
+  const plumb = async (...arguments_: string[]): Promise<string> => {
+    await using ran = startProcess(process.execPath, [cli, ...arguments_], { env: { ...env, ...settings } });
+    await ran.ended;
+    return ran.log();
+  };
+  expect(await plumb("status")).toMatch(/prod +shop .* 3\/3/);
+  expect(await plumb("demo", "break", "prod-ap")).toContain("scaled Deployment shop/web on prod-ap");
+  let drift = "";
+  while (!/kubectl-scale +healed.*\n.*kubectl-scale +healed/.test(drift)) drift = await plumb("drift");
+  expect(drift).toContain("spec.replicas  3 → 9");
+  const broker = /nats-server/.exec(await processes(demo.pid));
+  expect(broker).not.toBeNull();
+  await demo.kill("SIGINT");
+  expect(demo.child.exitCode, demo.log()).toBe(130);
+  expect(await processes(demo.pid)).toBe("");
+});
+
+/** Command lines of a process's children. */
+async function processes(parent: number): Promise<string> {
+  await using ps = startProcess("ps", ["-o", "args=", "--ppid", String(parent)]);
+  await ps.ended;
+  return ps.log();
+}
