@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { KubeObject } from "#proto/object.ts";
 import { configMap, deployment, namespace, service } from "#test/harness/manifests.ts";
 import { clusterOf, startTrio, type Stage, type Trio } from "#test/harness/trio.ts";
 
@@ -86,7 +85,7 @@ test("J3 a hand edit, a deletion and a scale are healed and reported with field,
   await trio.people.dev.replace({ ...edited, data: { level: "debug" } });
   await world.until("the edit to be told", async () => (await episodes()).length === 1);
   const web = (await trio.get("dev", "apps/v1", "Deployment", place, "web"))!;
-  await trio.people.dev.replace({ ...web, spec: { ...(web["spec"] as object), replicas: 9 } } as KubeObject);
+  await trio.people.dev.replace({ ...web, spec: { ...(web["spec"] as object), replicas: 9 } });
   await world.until("the scale to be told", async () => (await episodes()).length === 2);
   const gone = (await trio.get("dev", "v1", "ConfigMap", place, "settings"))!;
   await trio.people.dev.delete(

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { BinaryReader } from "@bufbuild/protobuf/wire";
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
 export type Span = {
   readonly service: string;
@@ -76,7 +76,7 @@ function messages(bytes: Uint8Array, field: number): Uint8Array[] {
   const found: Uint8Array[] = [];
   while (reader.pos < reader.len) {
     const [number, type] = reader.tag();
-    if (number === field && type === 2) found.push(reader.bytes());
+    if (number === field && type === WireType.LengthDelimited) found.push(reader.bytes());
     else reader.skip(type);
   }
   return found;

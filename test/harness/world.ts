@@ -77,7 +77,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   });
 
   git.onPush = async (name) => {
-    const body = JSON.stringify({ repository: { clone_url: `${fleetUrl.replace("fleet.git", `${name}.git`)}` } });
+    const body = JSON.stringify({ repository: { clone_url: fleetUrl.replace("fleet.git", `${name}.git`) } });
     const signature = createHmac("sha256", webhookSecret).update(body).digest("hex");
     const headers = { "x-hub-signature-256": `sha256=${signature}`, "content-type": "application/json" };
     // A hub that is away hears of it by its own look later.

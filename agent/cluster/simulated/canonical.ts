@@ -40,8 +40,10 @@ function isOmitted(name: string, value: Json, within: JsonObject): boolean {
 
 const quantities = (value: Json): Json =>
   typeof value === "object" && value !== null && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value).map(([name, quantity]) => [name, canonicalQuantity(String(quantity))]))
+    ? Object.fromEntries(Object.entries(value).map(([name, quantity]) => [name, canonicalQuantity(textOf(quantity))]))
     : value;
+
+const textOf = (value: Json): string => (typeof value === "string" || typeof value === "number" ? String(value) : "");
 
 const binary = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 const decimal = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Json, JsonObject, KubeObject } from "#proto/object.ts";
+import type { JsonObject, KubeObject } from "#proto/object.ts";
 import type { Kind } from "./kinds.ts";
 
 /** What the server adds to a new object after ownership was told: nobody owns it. */
@@ -15,7 +15,7 @@ export function created(kind: Kind, object: KubeObject, now: string, version: nu
       ...(kind.hasGeneration ? { generation: 1 } : {}),
     },
   } as KubeObject;
-  return { ...fresh, ...additions[`${kind.group}/${kind.kind}`]?.(fresh, version) } as KubeObject;
+  return { ...fresh, ...additions[`${kind.group}/${kind.kind}`]?.(fresh, version) };
 }
 
 const additions: Record<string, (object: KubeObject, version: number) => JsonObject> = {
@@ -36,7 +36,7 @@ const additions: Record<string, (object: KubeObject, version: number) => JsonObj
 function allocated(object: KubeObject, version: number): JsonObject {
   const spec = object["spec"] as JsonObject;
   if (spec["type"] === "ExternalName") return spec;
-  const asked = spec["clusterIP"] as Json | undefined;
+  const asked = spec["clusterIP"];
   // One address a version: never given twice.
   const address = asked ?? `10.${version >> 16}.${(version >> 8) & 255}.${version & 255}`;
   return {

@@ -96,7 +96,7 @@ const table: Record<string, (object: JsonObject) => void> = {
     const spec = objectAt(object, "spec");
     fill(spec, { conversion: { strategy: "None" } });
     const names = objectAt(spec, "names");
-    const kind = String(names["kind"]);
+    const kind = typeof names["kind"] === "string" ? names["kind"] : "";
     fill(names, { singular: kind.toLowerCase(), listKind: `${kind}List` });
   },
   RoleBinding: defaultBinding,

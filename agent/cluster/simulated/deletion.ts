@@ -28,7 +28,7 @@ export function createDeletion(store: Store, now: () => number): Deletion {
       deletionGracePeriodSeconds: 0,
       ...(generation === undefined ? {} : { generation: generation + 1 }),
     };
-    return { ...object, metadata } as KubeObject;
+    return { ...object, metadata };
   };
   const contentsOf = (namespace: string): KubeObject[] =>
     [...store.all()].filter(({ metadata }) => metadata.namespace === namespace);

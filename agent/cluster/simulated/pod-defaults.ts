@@ -18,7 +18,7 @@ export function defaultPodSpec(spec: JsonObject, more: JsonObject): void {
 }
 
 function ofContainer(container: JsonObject): void {
-  const image = String(container["image"] ?? "");
+  const image = typeof container["image"] === "string" ? container["image"] : "";
   const tag = /:([^/@]+)(@.*)?$/.exec(image)?.[1];
   const isLatest = !image.includes("@") && (tag === undefined || tag === "latest");
   fill(container, {

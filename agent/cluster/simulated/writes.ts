@@ -87,7 +87,7 @@ export function createWrites(store: Store, now: () => number): Writes {
       checkName(kind, object.metadata.name);
       if (liveOf(kind, object) !== undefined) throw refusals.alreadyExists(kind, object.metadata.name);
       const { status: _, ...wanted } = object;
-      const given = kind.isCustom ? withoutNulls(object) : defaulted((kind.hasStatus ? wanted : object) as KubeObject);
+      const given = kind.isCustom ? withoutNulls(object) : defaulted(kind.hasStatus ? wanted : object);
       const writer = writerOf(kind, "Update", options);
       return finish(kind, undefined, updateFields(undefined, given, kind.schema, { writer, zero: zeroOf(kind.kind) }));
     },
@@ -126,7 +126,7 @@ function carriedOver(kind: Kind, live: KubeObject, written: KubeObject): KubeObj
     ...written,
     apiVersion: live.apiVersion,
     ...(kind.hasStatus && written["status"] === undefined && live["status"] !== undefined
-      ? { status: live["status"] as Json }
+      ? { status: live["status"] }
       : {}),
     metadata,
   } as KubeObject;
@@ -141,7 +141,7 @@ function wantedOf(kind: Kind, object: KubeObject): JsonObject {
 }
 
 function withoutTimes(object: KubeObject): KubeObject {
-  const entries = (object.metadata.managedFields ?? []).map(({ time: _, ...entry }) => entry);
+  const entries = (object.metadata.managedFields ?? []).map(({ time: _time, ...entry }) => entry);
   const sorted = entries.map((entry) => [JSON.stringify([entry.operation, entry.manager, entry.subresource]), entry]);
   return {
     ...object,
