@@ -2,6 +2,8 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
+    // Journeys wait more than they work: two at once keep two cores busy.
+    maxWorkers: 2,
     projects: [
       { extends: true, test: { name: "unit", include: ["{proto,lib,hub,agent,cli}/**/*.test.ts"] } },
       {

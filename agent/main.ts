@@ -101,6 +101,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     journal,
     statuses: () => engine.statuses(),
     onFullReport: () => engine.repeatReceipts(),
+    onWelcome: () => pull.poke(),
     onGeneration: (order) => {
       if (compareOrder(order, engine.order()) > 0) pull.poke();
     },

@@ -236,6 +236,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     folder: config.fleetFolder,
     fleet: () => decided.state().fleet,
     refresh: () => decided.refresh(),
+    round: () => decided.round(),
     sourceOf: (application) => sourceOf(decided.state().fleet, application as ApplicationName),
     sourceByName: (name) => (name === "fleet" ? fleetSource : sources.get(name)),
     webhookSecretFile: (name) => {

@@ -41,6 +41,7 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #events: LinkEvents;
   #connection = Promise.withResolvers<NatsConnection>();
+  #hurry = new AbortController();
 
   constructor(options: LinkOptions, events: LinkEvents) {
     this.#options = options;
@@ -63,8 +64,15 @@ export class Link {
       }
       if (performance.now() - startedMs > goodMs) attempt = 1;
       // Also after a good connection: every agent of the fleet lost the same broker at the same moment.
-      await clock.sleep(backoffMs(backoff, attempt), { signal }).catch(() => undefined);
+      this.#hurry = new AbortController();
+      const either = AbortSignal.any([signal, this.#hurry.signal]);
+      await clock.sleep(backoffMs(backoff, attempt), { signal: either }).catch(() => undefined);
     }
+  }
+
+  /** Somebody knows that the broker is there again: a wait for the next try ends now. */
+  hurry(): void {
+    this.#hurry.abort();
   }
 
   async #once(signal: AbortSignal): Promise<void> {

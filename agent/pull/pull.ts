@@ -21,7 +21,7 @@ export type Pull = AsyncDisposable & {
   documents(signal: AbortSignal): AsyncIterable<PulledDocument>;
   /** The slices in order, unverified. Throws BlobMissing, PullUnavailable, or the signal's reason. */
   blob(address: BlobAddress, slices: number, signal: AbortSignal): Promise<Uint8Array[]>;
-  /** Look again: somebody says that there is something newer. */
+  /** Look again, and connect again if need be: somebody says that there is something newer, or that the hub is back. */
   poke(): void;
 };
 
@@ -106,7 +106,10 @@ export function openPull(options: PullOptions): Pull {
   return {
     documents,
     blob: (address, slices, signal) => fetchBlob(link, clock, { address, slices }, AbortSignal.any([signal, over])),
-    poke: () => wake.call(),
+    poke: () => {
+      wake.call();
+      link.hurry();
+    },
     async [Symbol.asyncDispose]() {
       stop.abort(new PullUnavailable("the pull was closed"));
       await running;

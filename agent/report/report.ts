@@ -31,6 +31,8 @@ export type ReportOptions = {
   readonly statuses: () => readonly ApplicationStatus[];
   /** The hub has nothing of this agent: receipts are said again. */
   readonly onFullReport: () => void;
+  /** The hub is there, maybe again. */
+  readonly onWelcome: () => void;
   /** A document newer than what is here may exist. */
   readonly onGeneration: (order: { epoch: number; generation: bigint }) => void;
   readonly onRevoked: (because: string) => void;
@@ -58,6 +60,7 @@ export function openReport(options: ReportOptions): Report {
     wakeUp();
   };
   let connected = false;
+  let wasWelcome = false;
 
   const session = async (): Promise<void> => {
     const { hub, caPem, certificatePem, tlsKeyPem } = options.access();
@@ -149,6 +152,8 @@ export function openReport(options: ReportOptions): Report {
     limit.abort();
     if (granted === undefined) return;
     connected = true;
+    wasWelcome = true;
+    options.onWelcome();
     options.log.info({ session: String(granted.sessionEpoch) }, "reporting to the hub");
     if (granted.sendFullReport) {
       options.onFullReport();
@@ -191,14 +196,14 @@ export function openReport(options: ReportOptions): Report {
 
   const run = async (): Promise<void> => {
     for (let failures = 0; !options.signal.aborted;) {
-      const before = options.clock.monotonic();
+      wasWelcome = false;
       try {
         await session();
         failures = 0;
       } catch (error) {
         if (options.signal.aborted) return;
-        // A session that held for a while was no failure to connect.
-        failures = options.clock.monotonic() - before > retries.capMs ? 1 : failures + 1;
+        // A session that was welcomed was no failure to connect.
+        failures = wasWelcome ? 1 : failures + 1;
         if (failures === 1 || failures % 10 === 0)
           options.log.warn(
             { because: reasonOf(error) },
