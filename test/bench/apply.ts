@@ -1,0 +1,79 @@
+import { kubeconfigAccess } from "#agent/cluster/access.ts";
+import { openKubernetes } from "#agent/cluster/kubernetes.ts";
+import { startEngine } from "#agent/engine/engine.ts";
+import { Journal } from "#agent/report/journal.ts";
+import { systemClock } from "#lib/clock.ts";
+import { silentLog } from "#lib/log.ts";
+import { openTelemetry } from "#lib/telemetry.ts";
+import { clusterId } from "#proto/ids.ts";
+import { b1000 } from "#test/bench/b1000.ts";
+import { figure, type BenchResult } from "#test/bench/figures.ts";
+import { startControlPlane } from "#test/harness/control-plane.ts";
+import { Documents } from "#test/harness/documents.ts";
+
+const inFlight = 8;
+const agentNamespace = "plumbline-agent";
+
+/** B1000 on a fresh API server: our engine beside a bare loop of the same requests, in turn, as a ratio of one pair. */
+export async function apply(quick: boolean): Promise<Pick<BenchResult, "runs" | "figures">> {
+  const runs = quick ? 3 : 7;
+  const ratios: number[] = [];
+  const requests: number[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    const raw = await rawApply();
+    const own = await engineApply();
+    ratios.push(own.ms / raw);
+    requests.push(own.requestsPerObject);
+  }
+  return {
+    runs,
+    figures: { ratioToRaw: figure(ratios, "x", 1.15), requestsPerObject: figure(requests, "requests", 1.02) },
+  };
+}
+
+async function rawApply(): Promise<number> {
+  await using plane = await startControlPlane();
+  await using cluster = openKubernetes(await kubeconfigAccess(await plane.kubeconfig("raw", ["system:masters"])));
+  await cluster.version();
+  const objects = b1000();
+  const started = performance.now();
+  const namespaces = objects.filter(({ kind }) => kind === "Namespace");
+  for (const batch of [namespaces, objects.slice(namespaces.length)]) {
+    const queue = batch.values();
+    await Promise.all(
+      Array.from({ length: inFlight }, async () => {
+        for (const object of queue) await cluster.apply(object);
+      }),
+    );
+  }
+  return performance.now() - started;
+}
+
+async function engineApply(): Promise<{ ms: number; requestsPerObject: number }> {
+  await using plane = await startControlPlane();
+  await using cluster = openKubernetes(await kubeconfigAccess(await plane.kubeconfig("agent", ["system:masters"])));
+  await using telemetry = await openTelemetry("bench", undefined);
+  await cluster.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: agentNamespace } });
+  const documents = new Documents(clusterId("bench"));
+  await using engine = await startEngine({
+    cluster,
+    clusterId: documents.cluster,
+    namespace: agentNamespace,
+    trust: { rootKey: documents.rootKey, sealingKey: documents.sealingKey },
+    fetch: documents.fetch,
+    journal: new Journal(1_000, Date.now),
+    clock: systemClock,
+    log: silentLog,
+    telemetry,
+    onStatus: () => undefined,
+  });
+  const objects = b1000();
+  const document = documents.sign(documents.run("b1000", objects));
+  const before = (await plane.requests()).filter(({ user }) => user === "agent").length;
+  const started = performance.now();
+  engine.take(document, "");
+  await engine.settled();
+  const ms = performance.now() - started;
+  const after = (await plane.requests()).filter(({ user }) => user === "agent").length;
+  return { ms, requestsPerObject: (after - before) / objects.length };
+}

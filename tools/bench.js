@@ -1,0 +1,12 @@
+// `npm run bench -- NAME`: sets up what a benchmark needs, and runs it with the project's own Node.
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { ensurePackages, ensureServers, explain, root } from "./setup.js";
+
+await explain(async () => {
+  await ensurePackages();
+  await ensureServers(["nats-server", "etcd", "kube-apiserver"]);
+  const node = join(root, "node_modules", ".bin", "node");
+  const child = spawn(node, [join(root, "test/bench/main.ts"), ...process.argv.slice(2)], { stdio: "inherit" });
+  await new Promise((resolve) => child.on("exit", (code) => resolve((process.exitCode = code ?? 1))));
+});
