@@ -10,7 +10,7 @@ import { withCredentials } from "#agent/enrol/credentials.ts";
 import { startEngine } from "#agent/engine/engine.ts";
 import { openPull } from "#agent/pull/pull.ts";
 import { Journal } from "#agent/report/journal.ts";
-import { openReport } from "#agent/report/report.ts";
+import { openReport, type Report } from "#agent/report/report.ts";
 import { compareOrder } from "#proto/desired-state.ts";
 import { systemClock, type Clock } from "#lib/clock.ts";
 import { createLog, reasonOf, type Log } from "#lib/log.ts";
@@ -78,6 +78,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
         log.warn({ because: reasonOf(error) }, "NATS is not reachable; the last good state is kept");
     },
   });
+  let report: Report | undefined;
   const journal = new Journal(journalEvents, () => clock.now());
   await using engine = await startEngine({
     cluster,
@@ -89,9 +90,10 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     clock,
     log,
     telemetry,
-    onStatus: (status) => report.status(status),
+    // What is told before there is a report is in its Hello.
+    onStatus: (status) => report?.status(status),
   });
-  const report = openReport({
+  const reporting = openReport({
     access: () => keys,
     hello: async () => ({
       agentVersion,
@@ -110,14 +112,15 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     log,
     signal,
   });
-  journal.recorded = () => report.event();
+  report = reporting;
+  journal.recorded = () => reporting.event();
   log.info({ cluster: keys.cluster, hub: keys.hub }, "agent started");
   const renewing = keepRenewed(() => keys, renewed, { clock, log, signal }).catch(() => undefined);
   for await (const document of pull.documents(signal)) {
     natsFailures = 0;
     engine.take(document.bytes, document.traceparent ?? "");
   }
-  await Promise.all([renewing, report.ended]);
+  await Promise.all([renewing, reporting.ended]);
 }
 
 async function joinedKeys(parts: AgentParts): Promise<AgentKeys> {

@@ -44,4 +44,19 @@ test("J10 an agent killed in the middle of an apply of B1000 finishes it, orphan
   expect(await applied()).toBe(wanted);
   expect((await row())?.objects).toBe(objects.length);
   expect((await world.drift()).filter(({ application }) => application === "b1000")).toEqual([]);
+
+  // Started again with nothing to do, it does nothing: its first sight of so many objects once ended it.
+  const before = await trio.writes("dev");
+  await world.agent(clusterOf("dev")).kill("SIGTERM");
+  await world.until(
+    "the hub to miss it",
+    async () => (await world.ask<ClusterAnswer>("cluster", "show", clusterOf("dev"))).state === "Silent",
+  );
+  trio.startAgent("dev");
+  await world.until(
+    "it to be back",
+    async () => (await world.ask<ClusterAnswer>("cluster", "show", clusterOf("dev"))).state === "Connected",
+  );
+  expect((await row())?.objects).toBe(objects.length);
+  expect(await trio.writes("dev")).toEqual(before);
 });
