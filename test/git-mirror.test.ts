@@ -106,6 +106,15 @@ describe("refuses an address", () => {
     expect(check).not.toThrow(/canary/);
   });
 
+  test("and ssh is not spoken before host keys can be pinned", async () => {
+    const settings = {
+      url: "ssh://git@git.example/team/fleet",
+      directory: "/nonexistent",
+      allowedHosts: new Set<string>(),
+    };
+    await expect(openMirror(settings)).rejects.toThrow("ssh:// repositories are not read yet");
+  });
+
   test("but not of a public forge, over https or ssh", () => {
     for (const address of ["https://git.example/team/fleet.git", "ssh://git@git.example:2222/team/fleet"])
       expect(checkAddress(address, new Set()).hostname).toBe("git.example");

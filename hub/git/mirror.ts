@@ -1,6 +1,6 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { checkAddress } from "#hub/git/address.ts";
+import { AddressRefused, checkAddress } from "#hub/git/address.ts";
 import { git, GitFailed, type GitOptions } from "#hub/git/command.ts";
 import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
@@ -75,7 +75,9 @@ export class TooLarge extends Error {
 }
 
 export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
-  checkAddress(settings.url, settings.allowedHosts);
+  const { protocol } = checkAddress(settings.url, settings.allowedHosts);
+  // Without pinned host keys ssh would trust, and log in with, whatever its own user's home holds.
+  if (protocol === "ssh:") throw new AddressRefused("ssh:// repositories are not read yet: name the https:// address");
   const { directory } = settings;
   // A fetch and a push both write the same refs, and git refuses the slower of two.
   const alone = serial();

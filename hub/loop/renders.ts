@@ -4,7 +4,7 @@ import type { Outcome, Target } from "#hub/decide/inputs.ts";
 import { TooLarge } from "#hub/git/mirror.ts";
 import type { Source } from "#hub/loop/sources.ts";
 import type { Renderer } from "#hub/render/renderer.ts";
-import type { Rendered } from "#hub/render/target.ts";
+import { rendererFor, type Rendered } from "#hub/render/target.ts";
 import { reasonOf } from "#lib/log.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { ApplicationName, BundleDigest } from "#proto/ids.ts";
@@ -40,7 +40,7 @@ export function createRenders(options: RendersOptions): Renders {
   const outcomes = new Map<string, Outcome>();
   const bundles = new Map<BundleDigest, Sealed>();
 
-  type Job = { readonly key: string; readonly source: Source; readonly path: string; readonly namespace: string };
+  type Job = { key: string; source: Source; path: string; namespace: string; isAuto: boolean };
 
   const jobOf = (target: Target): Job | Outcome | undefined => {
     const fleet = options.fleet();
@@ -52,25 +52,24 @@ export function createRenders(options: RendersOptions): Renders {
     const path = substitute(application.source.path, parameters);
     if (!path.ok) return { ok: false, because: path.problem };
     const { render } = application.source;
-    if (render === "kustomize" || render === "helm")
-      return { ok: false, because: `render: ${render} is not there yet; plain manifests are` };
+    if (render === "kustomize" || render === "helm") return notYet(render);
     const { namespace } = application;
-    const key = [source.url, target.revision, path.text, namespace, options.renderer.version].join("\n");
-    return { key, source, path: path.text, namespace };
+    const key = [source.url, target.revision, path.text, namespace, render, options.renderer.version].join("\n");
+    return { key, source, path: path.text, namespace, isAuto: render === "auto" };
   };
 
-  const renderOne = async (target: Target, { key, source, path, namespace }: Job): Promise<void> => {
+  const renderOne = async (target: Target, { key, source, path, namespace, isAuto }: Job): Promise<void> => {
     const attributes = { application: target.application, revision: target.revision };
     await options.telemetry.traced("hub.render", { attributes, parent: options.traceOf(target) }, async () => {
       let outcome: Outcome;
       try {
         const files = await source.mirror.contents(target.revision, path);
         const manifests = files.filter(({ path: name }) => /\.(ya?ml|json)$/.test(name));
-        const rendered = await options.renderer.render({
-          application: target.application,
-          files: manifests,
-          namespace,
-        });
+        const tool = isAuto ? rendererFor(files.map(({ path: name }) => name)) : "plain";
+        const rendered =
+          tool === "plain"
+            ? await options.renderer.render({ application: target.application, files: manifests, namespace })
+            : notYet(tool);
         if (rendered.ok) {
           await options.put(rendered);
           const { ok: _ok, slices, ...kept } = rendered;
@@ -107,6 +106,11 @@ export function createRenders(options: RendersOptions): Renders {
     },
   };
 }
+
+const notYet = (tool: string): { ok: false; because: string } => ({
+  ok: false,
+  because: `render: ${tool} is not there yet; plain manifests are`,
+});
 
 /** A Promotion may name a commit that no branch here has. */
 const isUnknownRevision = (error: unknown): boolean =>

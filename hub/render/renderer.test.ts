@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import { openBundle } from "#proto/bundle.ts";
 import { createRenderer } from "./renderer.ts";
+import { rendererFor } from "./target.ts";
 
 const file = (path: string, text: string) => ({ path, bytes: Buffer.from(text) });
 const settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {level: info}\n";
@@ -30,4 +31,10 @@ test("names file and line, and goes on with the next target", async () => {
   expect(
     await renderer.render({ application: "shop", files: [file("a.yaml", settings)], namespace: "x" }),
   ).toMatchObject({ ok: true });
+});
+
+test("a folder of Kustomize or Helm is not taken for plain manifests", () => {
+  expect(rendererFor(["a/deploy.yaml", "a/kustomization.yaml"])).toBe("kustomize");
+  expect(rendererFor(["a/Chart.yaml", "a/templates/x.yaml"])).toBe("helm");
+  expect(rendererFor(["a/deploy.yaml", "a/chart.yaml.txt"])).toBe("plain");
 });

@@ -21,5 +21,15 @@ export type Rendered = {
   readonly keys: readonly string[];
 };
 
+/**
+ * What a folder's files ask for when nobody says. A tool's own files are not manifests: applied as they are, they would be
+ * objects of a kind that no server has.
+ */
+export function rendererFor(paths: readonly string[]): "plain" | "kustomize" | "helm" {
+  const names = new Set(paths.map((path) => path.slice(path.lastIndexOf("/") + 1)));
+  if (["kustomization.yaml", "kustomization.yml", "Kustomization"].some((name) => names.has(name))) return "kustomize";
+  return names.has("Chart.yaml") ? "helm" : "plain";
+}
+
 /** Why there is no bundle: file, line and field, as far as they are known. Never content. */
 export type RenderProblem = { readonly ok: false; readonly because: string };
