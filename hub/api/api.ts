@@ -62,6 +62,7 @@ export function createApi(options: ApiOptions): Hono<Env> {
   app.onError((error, c) => {
     if (error instanceof z.ZodError)
       return fail(c, 400, z.prettifyError(error).replaceAll("\n", " "), "look at the field that is named");
+    if (error instanceof SyntaxError) return fail(c, 400, "the body is not JSON", "");
     return fail(c, 500, "the hub could not answer", "look at its log");
   });
   app.notFound((c) => fail(c, 404, `there is no ${c.req.path}`, ""));
@@ -76,14 +77,14 @@ export function createApi(options: ApiOptions): Hono<Env> {
       ? fail(c, 403, "this join token is not valid here", "run plumb cluster register again")
       : c.text(paste, 200, { "content-type": "application/yaml", "cache-control": "no-store" });
   });
-  app.post("/webhooks/:repository", bodyLimit({ maxSize: webhookBytes }), async (c) => {
+  app.post("/webhooks/:repository", limited(webhookBytes), async (c) => {
     const body = new Uint8Array(await c.req.arrayBuffer());
     const { ok, because } = await actions.webhook(c.req.param("repository"), c.req.raw.headers, body);
     return ok ? c.json({ ok }, 202) : fail(c, 403, because, "check the webhook's secret and address");
   });
 
   const api = new Hono<Env>();
-  api.use(bodyLimit({ maxSize: requestBytes }));
+  api.use(limited(requestBytes));
   api.use(async (c, next) => {
     const token = /^Bearer (.+)$/.exec(c.req.header("authorization") ?? "")?.[1];
     const actor = token === undefined ? undefined : options.authenticate(token);
@@ -177,5 +178,12 @@ function answer<Value>(c: Context<Env>, outcome: Outcome<Value>): Response {
   return c.json(value);
 }
 
-const fail = (c: Context, status: 400 | 401 | 403 | 404 | 409 | 500 | 503, message: string, advice: string): Response =>
-  c.json({ error: { message, do: advice } } satisfies ErrorAnswer, status);
+const limited = (maxSize: number) =>
+  bodyLimit({ maxSize, onError: (c) => fail(c, 413, `the body is larger than ${maxSize} bytes`, "send less") });
+
+const fail = (
+  c: Context,
+  status: 400 | 401 | 403 | 404 | 409 | 413 | 500 | 503,
+  message: string,
+  advice: string,
+): Response => c.json({ error: { message, do: advice } } satisfies ErrorAnswer, status);
