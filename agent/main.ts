@@ -1,8 +1,7 @@
-import { pathToFileURL } from "node:url";
 import { inClusterAccess, kubeconfigAccess } from "#agent/cluster/access.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
-import { ConfigProblem, readConfig, type AgentConfig } from "#agent/config.ts";
+import type { AgentConfig } from "#agent/config.ts";
 import { EnrolmentRefused, WrongHub } from "#agent/enrol/hub-client.ts";
 import { readKeys, writeKeys, type AgentKeys } from "#agent/enrol/keys.ts";
 import { keepRenewed, renewCredentials } from "#agent/enrol/renew.ts";
@@ -166,23 +165,4 @@ export async function agentProcess(config: AgentConfig, signal: AbortSignal): Pr
     telemetry,
     signal,
   });
-}
-
-/** Aborts on the first SIGTERM or SIGINT; a second one ends the process as usual. */
-export function untilTerminated(): AbortSignal {
-  const stop = new AbortController();
-  for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stop.abort(new Error(`got ${name}`)));
-  return stop.signal;
-}
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  const signal = untilTerminated();
-  try {
-    await agentProcess(readConfig(process.env), signal);
-  } catch (error) {
-    if (!signal.aborted) {
-      process.stderr.write(`plumbline-agent: ${reasonOf(error)}\n`);
-      process.exitCode = error instanceof ConfigProblem ? 2 : 1;
-    }
-  }
 }

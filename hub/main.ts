@@ -1,12 +1,11 @@
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { startAgents, type Agents } from "#hub/agents/agents.ts";
 import { createEnrolment } from "#hub/agents/enrol.ts";
 import type { SessionHandler } from "#hub/agents/session.ts";
 import { createApi } from "#hub/api/api.ts";
 import { actorOf } from "#hub/api/authorise.ts";
 import { serveApi } from "#hub/api/serve.ts";
-import { ConfigProblem, readConfig, type HubConfig } from "#hub/config.ts";
+import type { HubConfig } from "#hub/config.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
 import { createGitSigner } from "#hub/git/sign.ts";
 import { loadIdentity, type Identity } from "#hub/identity/identity.ts";
@@ -387,16 +386,3 @@ const natsOptions = (config: HubConfig, identity: Identity, tls: { certificatePe
   listen: config.listenNats,
   tls,
 });
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  const stop = new AbortController();
-  for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stop.abort(new Error(`got ${name}`)));
-  try {
-    await hubProcess(readConfig(process.env), stop.signal);
-  } catch (error) {
-    if (!stop.signal.aborted) {
-      process.stderr.write(`plumbline-hub: ${reasonOf(error)}\n`);
-      process.exitCode = error instanceof ConfigProblem ? 2 : 1;
-    }
-  }
-}
