@@ -32,7 +32,10 @@ const schema = z.strictObject({
     .default("plumbline-identity.json")
     .transform((path) => resolve(path)),
   fleet: z.string({ error: "is missing: name the fleet repository" }),
+  /** A file: "user:password" or a token, or over ssh a private key. */
   fleetCredentials: z.string().optional(),
+  /** A known_hosts file: the only servers that are taken for the fleet repository's over ssh. */
+  fleetHostKeys: z.string().optional(),
   fleetFolder: z.string().default("fleet"),
   fleetBranch: z.string().default("main"),
   webhookSecretFile: z.string().optional(),
@@ -50,6 +53,8 @@ const schema = z.strictObject({
   natsUrl: z.array(z.string()).default([]),
   natsServer: z.string().default("nats-server"),
   agentImage: z.string().default("ghcr.io/plumbline/agent:0.1.0"),
+  /** The PATH in which git and ssh are found. */
+  searchPath: z.string().default("/usr/local/bin:/usr/bin:/bin"),
   otlpEndpoint: z.string().optional(),
   /** A standby takes over when the lease stood still for three of these. */
   leasePeriodMs: z.coerce.number().int().min(100).default(5_000),
@@ -71,6 +76,7 @@ export function readConfig(env: NodeJS.ProcessEnv, given: Given = {}): HubConfig
   }
   settings["otlpEndpoint"] ??= env["OTEL_EXPORTER_OTLP_ENDPOINT"] || undefined;
   settings["natsServer"] = given["natsServer"] ?? natsServerIn(env);
+  settings["searchPath"] = env["PATH"];
   const parsed = schema.safeParse(settings);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startAgents, type Agents } from "#hub/agents/agents.ts";
 import { createEnrolment } from "#hub/agents/enrol.ts";
@@ -6,7 +7,7 @@ import { createApi } from "#hub/api/api.ts";
 import { actorOf } from "#hub/api/authorise.ts";
 import { serveApi } from "#hub/api/serve.ts";
 import type { HubConfig } from "#hub/config.ts";
-import type { Fleet } from "#hub/fleet/fleet.ts";
+import type { Fleet, Repository } from "#hub/fleet/fleet.ts";
 import { createGitSigner } from "#hub/git/sign.ts";
 import { loadIdentity, type Identity } from "#hub/identity/identity.ts";
 import { createActions } from "#hub/loop/actions.ts";
@@ -15,7 +16,7 @@ import { LeaseLost, startLoop } from "#hub/loop/loop.ts";
 import { openRecords, recordBranch } from "#hub/loop/records.ts";
 import { Receipts } from "#hub/loop/receipts.ts";
 import { createRenders } from "#hub/loop/renders.ts";
-import { credentialsFileOf, openSource, type Source } from "#hub/loop/sources.ts";
+import { credentialsFileOf, openSource, type Source, type SourceAccess } from "#hub/loop/sources.ts";
 import { Traces } from "#hub/loop/traces.ts";
 import { openBroker, type Broker } from "#hub/publish/broker.ts";
 import { superviseNats } from "#hub/publish/supervise.ts";
@@ -102,12 +103,13 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     new Set([...view.clusters].filter(([, seen]) => isHeard(seen, clock.now())).map(([cluster]) => cluster));
   const sourceOptions = {
     dataFolder: config.data,
+    searchPath: config.searchPath,
     allowedHosts: new Set(config.allowRepositoryHost),
     intervalMs: config.pollMs,
     clock,
     log,
     signal,
-    onMove: (source: Source, moves: Parameters<Parameters<typeof openSource>[3]["onMove"]>[1]) => {
+    onMove: (source: Source, moves: Parameters<Parameters<typeof openSource>[1]["onMove"]>[1]) => {
       const begun = moves.flatMap((move) =>
         "to" in move && move.branch !== recordBranch
           ? [traces.begin(move.to, { repository: source.name, branch: move.branch })]
@@ -117,7 +119,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     },
   };
   let loop: ReturnType<typeof startLoop> | undefined;
-  const fleetSource = await openSource("fleet", config.fleet, config.fleetCredentials, sourceOptions);
+  const fleetSource = await openSource(fleetAccess(config), sourceOptions);
   await fleetSource.following.look();
   const sourceOf = (fleet: Fleet, application: ApplicationName): Source | undefined => {
     const declared = fleet.applications.get(application);
@@ -129,7 +131,9 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     for (const repository of fleet.repositories.values()) {
       if (sources.get(repository.name)?.url === repository.url) continue;
       try {
-        const source = await openSource(repository.name, repository.url, credentialsFileOf(repository), sourceOptions);
+        const now = (): Repository => loop?.state().fleet.repositories.get(repository.name) ?? repository;
+        const access = { credentialsFile: () => credentialsFileOf(now()), hostKeys: async () => now().hostKeys };
+        const source = await openSource({ name: repository.name, url: repository.url, ...access }, sourceOptions);
         sources.set(repository.name, source);
         await source.following.look();
       } catch (error) {
@@ -282,6 +286,13 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
   }
   lease.lost.throwIfAborted();
 }
+
+const fleetAccess = ({ fleet, fleetCredentials, fleetHostKeys }: HubConfig): SourceAccess => ({
+  name: "fleet",
+  url: fleet,
+  credentialsFile: () => fleetCredentials,
+  hostKeys: async () => (fleetHostKeys === undefined ? [] : (await readFile(fleetHostKeys, "utf8")).split("\n")),
+});
 
 type HandlerParts = {
   readonly view: View;

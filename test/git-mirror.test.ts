@@ -8,12 +8,13 @@ import { openMirror } from "#hub/git/mirror.ts";
 import { revision } from "#proto/ids.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
 
+const searchPath = process.env["PATH"] ?? "";
 const allowedHosts = new Set(["127.0.0.1"]);
 
 async function mirrorOf(server: GitServer, folder: string, authorization?: string) {
   const url = await server.createRepository("fleet");
   const credentials = authorization === undefined ? {} : { authorization: () => Promise.resolve(authorization) };
-  return openMirror({ url, directory: join(folder, "fleet.git"), allowedHosts, ...credentials });
+  return openMirror({ url, directory: join(folder, "fleet.git"), searchPath, allowedHosts, ...credentials });
 }
 
 test("follows a branch forward, and reads its files at a commit without a working tree", async () => {
@@ -98,6 +99,18 @@ describe("refuses an address", () => {
     ["https://localhost/x", "internal host"],
     ["https://[::ffff:10.0.0.1]/x", "internal host"],
     ["https://10.1.2.3/x", "--allow-repository-host 10.1.2.3"],
+    ["https://localhost./x", "internal host"],
+    ["ssh://git@LOCALHOST/x", "internal host"],
+    ["ssh://git@%6cocalhost/x", "internal host"],
+    ["ssh://git@127.1/x", "--allow-repository-host 127.0.0.1"],
+    ["ssh://git@0x7f000001:2222/x", "--allow-repository-host 127.0.0.1"],
+    ["ssh://git@[::1]/x", "internal host"],
+    ["ssh://git@-oProxyCommand=id/x", "names no host"],
+    ["ssh://git@%2DoProxyCommand=id/x", "names no host"],
+    ["ssh://-oProxyCommand=id@git.example/x", "names no host"],
+    ["ssh://%2Dv@git.example/x", "names no host"],
+    ["ssh://git@%zz/x", "names no host"],
+    ["ssh:///x", "names no host"],
     ["https://user:canary@git.example/x", "credentials do not belong in an address"],
   ])("%s", (address, message) => {
     const check = () => checkAddress(address, new Set());
@@ -106,13 +119,14 @@ describe("refuses an address", () => {
     expect(check).not.toThrow(/canary/);
   });
 
-  test("and ssh is not spoken before host keys can be pinned", async () => {
+  test("over ssh that names no key and no host key", async () => {
     const settings = {
       url: "ssh://git@git.example/team/fleet",
       directory: "/nonexistent",
+      searchPath,
       allowedHosts: new Set<string>(),
     };
-    await expect(openMirror(settings)).rejects.toThrow("ssh:// repositories are not read yet");
+    await expect(openMirror(settings)).rejects.toThrow("ssh needs a private key and pinned host keys");
   });
 
   test("but not of a public forge, over https or ssh", () => {

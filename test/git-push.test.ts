@@ -12,6 +12,7 @@ import { systemClock } from "#lib/clock.ts";
 import { revision } from "#proto/ids.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
 
+const searchPath = process.env["PATH"] ?? "";
 const signer = createGitSigner(generateKeyPairSync("ed25519").privateKey);
 let server: GitServer;
 let folder: string;
@@ -21,7 +22,12 @@ beforeEach(async () => {
   server = await startGitServer();
   folder = await mkdtemp(join(tmpdir(), "plumbline-push-"));
   const url = await server.createRepository("fleet");
-  mirror = await openMirror({ url, directory: join(folder, "fleet.git"), allowedHosts: new Set(["127.0.0.1"]) });
+  mirror = await openMirror({
+    url,
+    directory: join(folder, "fleet.git"),
+    searchPath,
+    allowedHosts: new Set(["127.0.0.1"]),
+  });
 });
 afterEach(async () => {
   await server[Symbol.asyncDispose]();

@@ -150,6 +150,14 @@ describe("names file, line and field", () => {
       "4: spec.credentials must name either a file or a secret",
     ],
     [
+      repository("{url: ssh://git@example.com/a, credentials: {file: a}}\n"),
+      "4: spec.hostKeys must name a line of known_hosts",
+    ],
+    [
+      repository("{url: ssh://git@example.com/a, hostKeys: [example.com ssh-ed25519 AAAA]}\n"),
+      "4: spec.credentials must name a private key",
+    ],
+    [
       access("{grants: [{to: [everyone], roles: [viewer]}]}\n"),
       "4: spec.grants[0].to[0] must be group:NAME or user:NAME",
     ],

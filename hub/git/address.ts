@@ -12,12 +12,15 @@ export class AddressRefused extends Error {
 export function checkAddress(address: string, allowedHosts: ReadonlySet<string>): URL {
   const shown = redact(address);
   const url = parse(address, shown);
-  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const host = hostOf(url);
   const allowed = allowedHosts.has(host);
   if (url.password !== "" || (url.username !== "" && url.protocol !== "ssh:"))
     throw new AddressRefused(`${shown}: credentials do not belong in an address; name them by reference`);
   if (url.protocol !== "https:" && url.protocol !== "ssh:" && !(url.protocol === "http:" && allowed))
     throw new AddressRefused(`${shown}: only https:// and ssh:// repositories are read`);
+  // ssh would read a leading dash as an option.
+  if (host === "" || host.startsWith("-") || /^(?:-|%2d)/i.test(url.username))
+    throw new AddressRefused(`${shown}: names no host`);
   if (!allowed && isInternal(host))
     throw new AddressRefused(`${shown}: ${host} is an internal host; allow it with --allow-repository-host ${host}`);
   return url;
@@ -35,6 +38,15 @@ function parse(address: string, shown: string): URL {
   } catch (cause) {
     throw new AddressRefused(`${shown}: is not a URL; write ssh://git@host/path for the short ssh form`, { cause });
   }
+}
+
+/**
+ * The host that will be connected to; "" for none. Of ssh:// the URL parser leaves the host as it is written, yet `127.1`,
+ * `%6cocalhost` and `LOCALHOST` reach this machine all the same.
+ */
+function hostOf({ hostname }: URL): string {
+  if (hostname === "" || !URL.canParse(`https://${hostname}`)) return "";
+  return new URL(`https://${hostname}`).hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
 }
 
 function isInternal(host: string): boolean {

@@ -1,10 +1,14 @@
 import { spawn } from "node:child_process";
 import { redact } from "#hub/git/address.ts";
+import { sshCommand, sshRefusal } from "#hub/git/ssh.ts";
 
 /** More than any list of a repository within our limits; a larger answer is an error, not a full memory. */
 const maxOutputBytes = 64 * 1024 * 1024;
 /** Below 1 KB/s for 20 s the server is not sending, it is holding us. */
 const lowSpeed = { GIT_HTTP_LOW_SPEED_LIMIT: "1000", GIT_HTTP_LOW_SPEED_TIME: "20" };
+
+/** A bare repository, and the PATH in which git and ssh are found. */
+export type BareRepository = { readonly directory: string; readonly searchPath: string };
 
 export type GitOptions = {
   readonly input?: string | Uint8Array;
@@ -13,21 +17,30 @@ export type GitOptions = {
   readonly indexFile?: string;
   /** Settings for this one command, kept out of argv, where any process could read them. */
   readonly config?: Readonly<Record<string, string>>;
+  /** Speaks to this ssh:// address with the key and the host keys in this folder. */
+  readonly ssh?: { readonly folder: string; readonly address: string };
 };
 
 /** A git command that failed. The message is git's own last words, without credentials. */
 export class GitFailed extends Error {
-  override readonly name = "GitFailed";
+  override readonly name: string = "GitFailed";
+}
+
+/** The server is not the one that was expected, or turned us away: nothing was changed, and people have to do something. */
+export class AccessRefused extends GitFailed {
+  override readonly name = "AccessRefused";
 }
 
 /** Runs git in a bare repository with a fixed environment: no user's settings, no prompt, no protocol but ours. */
-export async function git(directory: string, arguments_: readonly string[], options: GitOptions = {}): Promise<Buffer> {
+export async function git(
+  { directory, searchPath }: BareRepository,
+  arguments_: readonly string[],
+  options: GitOptions = {},
+): Promise<Buffer> {
   options.signal?.throwIfAborted();
   const child = spawn("git", [`--git-dir=${directory}`, ...arguments_], {
-    env: {
-      ...environment(options.config ?? {}),
-      ...(options.indexFile === undefined ? {} : { GIT_INDEX_FILE: options.indexFile }),
-    },
+    env: { PATH: searchPath, ...environment(options) },
+    cwd: options.ssh?.folder,
     // A group of its own, so that git's helpers end with it.
     detached: true,
     stdio: ["pipe", "pipe", "pipe"],
@@ -56,14 +69,18 @@ export async function git(directory: string, arguments_: readonly string[], opti
     });
     options.signal?.throwIfAborted();
     if (bytes > maxOutputBytes) throw new GitFailed(`git ${arguments_[0]}: answer is larger than 64 MiB`);
-    if (code !== 0) throw new GitFailed(`git ${arguments_[0]}: ${lastWords(complaint)}`);
+    if (code !== 0) {
+      const refusal = options.ssh && sshRefusal(options.ssh.address, complaint);
+      if (refusal !== undefined) throw new AccessRefused(refusal);
+      throw new GitFailed(`git ${arguments_[0]}: ${lastWords(complaint)}`);
+    }
     return Buffer.concat(output);
   } finally {
     options.signal?.removeEventListener("abort", endGroup);
   }
 }
 
-function environment(config: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+function environment({ config, indexFile, ssh }: GitOptions): Record<string, string> {
   const settings = Object.entries({
     "http.followRedirects": "false",
     "fetch.fsckObjects": "true",
@@ -72,13 +89,15 @@ function environment(config: Readonly<Record<string, string>>): NodeJS.ProcessEn
     ...config,
   });
   return {
-    PATH: process.env["PATH"],
     LC_ALL: "C",
     HOME: "/nonexistent",
     GIT_CONFIG_NOSYSTEM: "1",
     GIT_CONFIG_GLOBAL: "/dev/null",
     GIT_TERMINAL_PROMPT: "0",
-    GIT_ALLOW_PROTOCOL: "http:https:ssh",
+    ...(ssh === undefined
+      ? { GIT_ALLOW_PROTOCOL: "http:https" }
+      : { GIT_ALLOW_PROTOCOL: "ssh", GIT_SSH_COMMAND: sshCommand, GIT_SSH_VARIANT: "ssh" }),
+    ...(indexFile === undefined ? {} : { GIT_INDEX_FILE: indexFile }),
     GIT_NO_REPLACE_OBJECTS: "1",
     ...lowSpeed,
     GIT_CONFIG_COUNT: String(settings.length),
@@ -91,9 +110,12 @@ function environment(config: Readonly<Record<string, string>>): NodeJS.ProcessEn
   };
 }
 
+/** What git says after every failure over ssh, whatever it was. */
+const advice = ["Please make sure you have the correct access rights", "and the repository exists."];
+
 /** What the remote's hook said goes first: git's own last lines only say that it declined. */
 function lastWords(complaint: string): string {
-  const lines = complaint.trim().split("\n");
+  const lines = complaint.split("\n").filter((line) => line !== "" && !advice.includes(line));
   const remote = lines.filter((line) => line.startsWith("remote:")).slice(-2);
   return redact([...remote, ...lines.slice(-3).filter((line) => !remote.includes(line))].join("; ")) || "failed";
 }

@@ -1,9 +1,11 @@
 import { access } from "node:fs/promises";
-import { join } from "node:path";
-import { AddressRefused, checkAddress } from "#hub/git/address.ts";
+import { join, resolve } from "node:path";
+import { AddressRefused, checkAddress, redact } from "#hub/git/address.ts";
 import { git, GitFailed, type GitOptions } from "#hub/git/command.ts";
 import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
+import { withRemote, type RemoteSettings } from "#hub/git/remote.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
+import { removeSshFiles } from "#hub/git/ssh.ts";
 import { serial } from "#lib/serial.ts";
 import { revision, type Revision } from "#proto/ids.ts";
 
@@ -25,12 +27,11 @@ export type TreeFile = {
   readonly bytes: number;
 };
 
-export type MirrorSettings = {
-  readonly url: string;
+export type MirrorSettings = RemoteSettings & {
   readonly directory: string;
   readonly allowedHosts: ReadonlySet<string>;
-  /** Value of an Authorization header; asked at each fetch, so a rotated credential needs no restart. */
-  readonly authorization?: () => Promise<string>;
+  /** The PATH in which git and ssh are found. */
+  readonly searchPath: string;
 };
 
 /** A bare mirror of one repository: never a working tree, so no path of it can lead anywhere. */
@@ -76,14 +77,17 @@ export class TooLarge extends Error {
 
 export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
   const { protocol } = checkAddress(settings.url, settings.allowedHosts);
-  // Without pinned host keys ssh would trust, and log in with, whatever its own user's home holds.
-  if (protocol === "ssh:") throw new AddressRefused("ssh:// repositories are not read yet: name the https:// address");
-  const { directory } = settings;
+  if (protocol === "ssh:" && settings.ssh === undefined)
+    throw new AddressRefused(`${redact(settings.url)}: ssh needs a private key and pinned host keys`);
+  // git runs in another folder where it speaks over ssh.
+  const directory = resolve(settings.directory);
+  const repository = { directory, searchPath: settings.searchPath };
   // A fetch and a push both write the same refs, and git refuses the slower of two.
   const alone = serial();
-  const run = (arguments_: string[], options?: GitOptions): Promise<Buffer> => git(directory, arguments_, options);
+  const run = (arguments_: string[], options?: GitOptions): Promise<Buffer> => git(repository, arguments_, options);
   const text = async (arguments_: string[]): Promise<string> => (await run(arguments_)).toString("utf8").trim();
   if (!(await exists(join(directory, "HEAD")))) await run(["init", "--quiet", "--bare", directory]);
+  await removeSshFiles(directory);
 
   const branches = async (): Promise<Map<string, Revision>> => {
     const lines = await text(["for-each-ref", "--format=%(objectname) %(refname:lstrip=3)", "refs/remotes/origin"]);
@@ -116,16 +120,12 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
     fetch: (signal) =>
       alone(async () => {
         const before = await branches();
-        const authorization = await settings.authorization?.();
-        const config = authorization === undefined ? {} : { "http.extraHeader": `Authorization: ${authorization}` };
         const refs = "+refs/heads/*:refs/remotes/origin/*";
         // What is about to be overwritten stays reachable, or "behind" and "rewritten" could not be told apart later.
         const kept = [...before.values()].map((commit) => `update refs/plumbline/seen/${commit} ${commit}\n`);
         await run(["update-ref", "--stdin"], { input: kept.join("") });
-        await run(["fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--", settings.url, refs], {
-          signal,
-          config,
-        });
+        const fetch = ["fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--", settings.url, refs];
+        await withRemote(directory, settings, (access) => run(fetch, { ...access, signal }));
         const after = await branches();
         const names = [...new Set([...before.keys(), ...after.keys()])].sort();
         const moves = await Promise.all(names.map((name) => moveOf(name, before.get(name), after.get(name))));
@@ -158,11 +158,11 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
         .map(loggedOf);
     },
     commit: (change, signer, nowMs, signal) =>
-      alone(async () => {
-        const authorization = await settings.authorization?.();
-        const config = authorization === undefined ? {} : { "http.extraHeader": `Authorization: ${authorization}` };
-        return commitAndPush(directory, settings.url, change, { signer, nowMs, config, signal });
-      }),
+      alone(() =>
+        withRemote(directory, settings, (access) =>
+          commitAndPush(repository, settings.url, change, { signer, nowMs, access, signal }),
+        ),
+      ),
   };
 }
 

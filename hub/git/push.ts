@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { git, GitFailed, type GitOptions } from "#hub/git/command.ts";
+import { AccessRefused, git, GitFailed, type BareRepository, type GitOptions } from "#hub/git/command.ts";
+import type { RemoteAccess } from "#hub/git/remote.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
 import { revision, type Revision } from "#proto/ids.ts";
 
@@ -29,45 +30,45 @@ const author = "Plumbline Hub <hub@plumbline.dev>";
  * caller fetches, and looks whether its commit is there.
  */
 export async function commitAndPush(
-  directory: string,
+  repository: BareRepository,
   url: string,
   change: GitChange,
   options: {
     readonly signer: GitSigner;
     readonly nowMs: number;
-    readonly config: Record<string, string>;
+    readonly access: RemoteAccess;
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<Pushed> {
-  const commit = await writeCommit(directory, change, options.signer, options.nowMs);
+  const commit = await writeCommit(repository, change, options.signer, options.nowMs);
   const ref = `refs/heads/${change.branch}`;
   const lease = `--force-with-lease=${ref}:${change.expect ?? ""}`;
   try {
-    await git(directory, ["push", lease, "--", url, `${commit}:${ref}`], {
-      config: options.config,
+    await git(repository, ["push", lease, "--", url, `${commit}:${ref}`], {
+      ...options.access,
       signal: options.signal,
     });
   } catch (error) {
-    if (!(error instanceof GitFailed)) throw error;
+    if (!(error instanceof GitFailed) || error instanceof AccessRefused) throw error;
     if (/stale info|fetch first|non-fast-forward|reference already exists|cannot lock ref/.test(error.message))
       return { kind: "moved" };
     if (/declined|protected|denied|pre-receive|rejected/.test(error.message))
       return { kind: "declined", because: error.message };
     throw error;
   }
-  await git(directory, ["update-ref", `refs/remotes/origin/${change.branch}`, commit]);
+  await git(repository, ["update-ref", `refs/remotes/origin/${change.branch}`, commit]);
   return { kind: "pushed", commit };
 }
 
 async function writeCommit(
-  directory: string,
+  repository: BareRepository,
   { expect, files, message }: GitChange,
   signer: GitSigner,
   nowMs: number,
 ): Promise<Revision> {
-  const indexFile = join(directory, `plumbline-index-${randomUUID()}`);
+  const indexFile = join(repository.directory, `plumbline-index-${randomUUID()}`);
   const run = async (arguments_: string[], options: GitOptions = {}): Promise<string> =>
-    (await git(directory, arguments_, { ...options, indexFile })).toString("utf8").trim();
+    (await git(repository, arguments_, { ...options, indexFile })).toString("utf8").trim();
   try {
     await run(expect === undefined ? ["read-tree", "--empty"] : ["read-tree", expect]);
     const lines: string[] = [];

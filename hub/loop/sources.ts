@@ -6,7 +6,7 @@ import { follow, type Following } from "#hub/git/follow.ts";
 import type { GitChange, Pushed } from "#hub/git/push.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
 import { openMirror, type Mirror, type RefMove } from "#hub/git/mirror.ts";
-import { redact } from "#hub/git/address.ts";
+import { AddressRefused, redact } from "#hub/git/address.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
 import type { Revision } from "#proto/ids.ts";
@@ -36,6 +36,8 @@ export type Source = {
 
 export type SourceOptions = {
   readonly dataFolder: string;
+  /** The PATH in which git and ssh are found. */
+  readonly searchPath: string;
   readonly allowedHosts: ReadonlySet<string>;
   readonly intervalMs: number;
   readonly clock: Clock;
@@ -45,12 +47,18 @@ export type SourceOptions = {
   readonly onMove: (source: Source, moves: readonly RefMove[]) => void;
 };
 
-export async function openSource(
-  name: string,
-  url: string,
-  credentialsFile: string | undefined,
-  options: SourceOptions,
-): Promise<Source> {
+/** Where a repository lies, and what it takes to get in: asked at each fetch, so that both may be changed. */
+export type SourceAccess = {
+  readonly name: string;
+  readonly url: string;
+  /** Of https "user:password" or a token; of ssh a private key. */
+  readonly credentialsFile: () => string | undefined;
+  /** Lines as in known_hosts. */
+  readonly hostKeys: () => Promise<readonly string[]>;
+};
+
+export async function openSource(access: SourceAccess, options: SourceOptions): Promise<Source> {
+  const { name, url, credentialsFile, hostKeys } = access;
   const { clock, log, signal } = options;
   // By address: a Repository that is renamed keeps its mirror, one whose address changes starts anew.
   const folder = createHash("sha256").update(url).digest("hex").slice(0, 16);
@@ -58,7 +66,9 @@ export async function openSource(
     url,
     directory: join(options.dataFolder, "git", `${folder}.git`),
     allowedHosts: options.allowedHosts,
-    ...(credentialsFile === undefined ? {} : { authorization: () => basicFrom(credentialsFile) }),
+    searchPath: options.searchPath,
+    authorization: () => basicFrom(credentialsFile()),
+    ssh: { privateKey: () => keyFrom(credentialsFile()), hostKeys },
   });
   const heads = new Map<string, Revision>();
   const alarms = new Map<string, BranchAlarm>();
@@ -106,12 +116,18 @@ export async function openSource(
     alarms: () => [...alarms.values()],
     problem: () => problem,
     following: follow({
-      mirror,
+      mirror: {
+        async fetch(signal) {
+          const moves = await mirror.fetch(signal);
+          // Also when nothing moved: a remote that is back is no problem any more.
+          problem = "";
+          return moves;
+        },
+      },
       clock,
       intervalMs: options.intervalMs,
       signal,
       onMoves: (moves) => {
-        problem = "";
         take(moves);
         options.onMove(source, moves);
       },
@@ -126,10 +142,17 @@ export async function openSource(
 }
 
 /** The file holds "user:password" or a token; read at each fetch, so that it may be rotated. */
-async function basicFrom(file: string): Promise<string> {
+async function basicFrom(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
   const text = (await readFile(file, "utf8")).trim();
   const pair = text.includes(":") ? text : `x-access-token:${text}`;
   return `Basic ${Buffer.from(pair).toString("base64")}`;
+}
+
+async function keyFrom(file: string | undefined): Promise<string> {
+  if (file === undefined)
+    throw new AddressRefused("an ssh:// repository needs a private key: name its file under credentials");
+  return readFile(file, "utf8");
 }
 
 export const credentialsFileOf = (repository: Repository): string | undefined =>

@@ -19,8 +19,12 @@ export type GitSshServer = Pick<Repositories, "git" | "commit" | "protect"> &
     createRepository(name: string): Promise<string>;
     /** Every git command so far, in order. */
     requests(): readonly SshRequest[];
-    /** How many keys were offered and turned away. */
-    refusals(): number;
+    /** How often a client offered a key, let in or not. */
+    offered(): number;
+    /** Awaited before a git command begins. */
+    onRequest: (request: SshRequest) => Promise<void>;
+    /** The next connections are taken, and hear nothing. */
+    failWith(failure: "none" | "hang"): void;
   };
 
 /** A key pair as ssh-keygen makes it: a private key that `ssh -i` reads, and the public one as `ssh-ed25519 AAAA...`. */
@@ -35,13 +39,19 @@ export async function startGitSshServer(): Promise<GitSshServer> {
   const requests: SshRequest[] = [];
   const children = new Set<ChildProcess>();
   const sockets = new Set<Socket>();
-  let refusals = 0;
+  const hooks = { onRequest: (_request: SshRequest): Promise<void> => Promise.resolve() };
+  let failure: "none" | "hang" = "none";
+  let offered = 0;
 
-  const serve = (channel: ServerChannel, command: string, protocol: string | undefined): void => {
+  const serve = async (channel: ServerChannel, command: string, protocol: string | undefined): Promise<void> => {
     const asked = /^git-(upload|receive)-pack '\/([\w-]+)\.git'$/.exec(command);
     if (asked === null) return refuse(channel, `only repositories are served here, not ${command}\n`);
     const [, service, repository] = asked as unknown as [string, "upload" | "receive", string];
-    requests.push({ repository, service: service === "upload" ? "fetch" : "push" });
+    const request: SshRequest = { repository, service: service === "upload" ? "fetch" : "push" };
+    requests.push(request);
+    channel.on("error", () => undefined);
+    await hooks.onRequest(request);
+    if (!channel.writable) return;
     const child = spawn("git", [`${service}-pack`, `${repositories.root}/${repository}.git`], {
       env: { PATH: process.env["PATH"], GIT_PROTOCOL: protocol },
     });
@@ -49,7 +59,6 @@ export async function startGitSshServer(): Promise<GitSshServer> {
     channel.pipe(child.stdin);
     // A client that is gone, and a git that did not read to the end, are both said by what ends next.
     child.stdin.on("error", () => undefined);
-    channel.on("error", () => undefined);
     child.stdout.pipe(channel, { end: false });
     child.stderr.pipe(channel.stderr, { end: false });
     channel.once("close", () => child.kill("SIGKILL"));
@@ -62,8 +71,8 @@ export async function startGitSshServer(): Promise<GitSshServer> {
   const speak = (client: Connection): void => {
     client.on("error", () => undefined);
     client.on("authentication", (attempt) => {
+      if (attempt.method === "publickey") offered += 1;
       if (isLetIn(attempt, letIn)) return attempt.accept();
-      if (attempt.method === "publickey") refusals += 1;
       attempt.reject(["publickey"]);
     });
     client.on("session", (accept) => {
@@ -74,14 +83,15 @@ export async function startGitSshServer(): Promise<GitSshServer> {
         if (key === "GIT_PROTOCOL") protocol = val;
         take?.();
       });
-      session.on("exec", (take, _refuse, { command }) => serve(take(), command, protocol));
+      session.on("exec", (take, _refuse, { command }) => void serve(take(), command, protocol));
     });
   };
   const ssh = new ssh2.Server({ hostKeys: [hostKey.private] }, speak);
   const listening = createServer((socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
-    ssh.injectSocket(socket);
+    socket.on("error", () => undefined);
+    if (failure === "none") ssh.injectSocket(socket);
   }).listen(0, "127.0.0.1");
   await once(listening, "listening");
   const { port } = listening.address() as AddressInfo;
@@ -93,19 +103,22 @@ export async function startGitSshServer(): Promise<GitSshServer> {
   });
 
   const all = started.move();
-  return {
-    ...repositories,
+  return Object.assign(hooks, {
+    git: repositories.git,
+    commit: repositories.commit,
+    protect: repositories.protect,
     port,
     knownHost: `[127.0.0.1]:${port} ${hostKey.public}`,
     clientKey: clientKey.private,
-    async createRepository(name) {
+    async createRepository(name: string) {
       await repositories.create(name);
       return `ssh://git@127.0.0.1:${port}/${name}.git`;
     },
     requests: () => requests,
-    refusals: () => refusals,
+    offered: () => offered,
+    failWith: (next: typeof failure) => void (failure = next),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
-  };
+  });
 }
 
 /** A client asks first whether a key would do, then signs with it. */

@@ -14,12 +14,12 @@ export type Repositories = AsyncDisposable & {
   /** Runs git in a repository, as its owner would on the server. */
   readonly git: (name: string, arguments_: readonly string[], input?: string) => Promise<string>;
   /** Adds a commit that changes these files (null deletes), and gives its id. */
-  commit(
+  readonly commit: (
     name: string,
     branch: string,
     files: Readonly<Record<string, string | null>>,
     message: string,
-  ): Promise<string>;
+  ) => Promise<string>;
   /** Every push is declined with these words, as a protected branch is. */
   readonly protect: (name: string, because: string) => Promise<void>;
 };

@@ -6,13 +6,25 @@ const address = z.string().superRefine((text, context) => {
   if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
 });
 
-export const repositorySpec = z.strictObject({
-  url: address,
-  credentials: reference.optional(),
-  /** Lines as in known_hosts; required by ssh. */
-  hostKeys: unique(text).default([]),
-  webhookSecret: reference.optional(),
-});
+export const repositorySpec = z
+  .strictObject({
+    url: address,
+    credentials: reference.optional(),
+    /** Lines as in known_hosts; required by ssh. */
+    hostKeys: unique(text).default([]),
+    webhookSecret: reference.optional(),
+  })
+  .superRefine(({ url, credentials, hostKeys }, context) => {
+    if (!url.startsWith("ssh://")) return;
+    if (hostKeys.length === 0)
+      context.addIssue({
+        code: "custom",
+        path: ["hostKeys"],
+        message: "must name a line of known_hosts: over ssh no server is taken on trust",
+      });
+    if (credentials === undefined)
+      context.addIssue({ code: "custom", path: ["credentials"], message: "must name a private key, which ssh needs" });
+  });
 
 const rolesError = { error: "must be viewer, approver, operator, admin, or promoter with its environments" };
 const role = z
