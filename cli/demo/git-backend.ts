@@ -1,8 +1,16 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import type { IncomingMessage, ServerResponse } from "node:http";
 
-/** One exchange with git's own http-backend over the bare repositories in `root`; `done` when its answer is out. */
-export function serveGit(root: string, request: IncomingMessage, response: ServerResponse, done: () => void): void {
+/**
+ * One exchange with git's own http-backend over the bare repositories in `root`; `done` when its answer is out. Gives the
+ * backend's process, which waits for the rest of a request for as long as it is let.
+ */
+export function serveGit(
+  root: string,
+  request: IncomingMessage,
+  response: Pick<ServerResponse, "writeHead" | "write" | "end">,
+  done: () => void,
+): ChildProcess {
   const url = new URL(request.url ?? "/", "http://127.0.0.1");
   const backend = spawn("git", ["http-backend"], {
     stdio: ["pipe", "pipe", "ignore"],
@@ -44,4 +52,5 @@ export function serveGit(root: string, request: IncomingMessage, response: Serve
     response.end();
     done();
   });
+  return backend;
 }

@@ -1,6 +1,8 @@
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
+import { byteByByte } from "#test/harness/byte-by-byte.ts";
 import { serveGit } from "#cli/demo/git-backend.ts";
 import { createRepositories, type Repositories } from "#test/harness/repositories.ts";
 
@@ -13,27 +15,37 @@ export type GitServer = Pick<Repositories, "git" | "commit" | "protect"> &
     onPush: (name: string) => Promise<void>;
     /** Called when a request begins: "fetch" or "push". */
     onRequest: (name: string, service: "fetch" | "push") => void;
-    /** The next requests fail so: 401, or the connection hangs or is cut. */
-    failWith(failure: "none" | "401" | "hang" | "cut"): void;
+    /** The next requests fail so: 401, the connection hangs or is cut; or they are answered, byte by byte. */
+    failWith(failure: "none" | "401" | "hang" | "cut" | "slow"): void;
+    /** How many HTTP requests came in, whatever became of them. */
+    asked(): number;
   };
 
 export async function startGitServer(options: { authorization?: string } = {}): Promise<GitServer> {
   const repositories = await createRepositories();
   const { git, protect } = repositories;
+  const backends = new Set<ChildProcess>();
+  let asked = 0;
   let failure: Parameters<GitServer["failWith"]>[0] = "none";
   const hooks = {
     onPush: (_name: string): Promise<void> => Promise.resolve(),
     onRequest: (_name: string, _service: "fetch" | "push"): void => undefined,
   };
   const server = createServer((request, response) => {
+    asked += 1;
     if (failure === "hang") return;
     if (failure === "cut") return void request.socket.destroy();
     if (failure === "401" || !isAllowed(request, options.authorization))
       return void response.writeHead(401, { "www-authenticate": "Basic" }).end();
-    const asked = /^\/([\w-]+)\.git\/git-(upload|receive)-pack$/.exec(request.url ?? "");
-    if (asked !== null) hooks.onRequest(asked[1]!, asked[2] === "upload" ? "fetch" : "push");
+    const service = /^\/([\w-]+)\.git\/git-(upload|receive)-pack$/.exec(request.url ?? "");
+    if (service !== null) hooks.onRequest(service[1]!, service[2] === "upload" ? "fetch" : "push");
     const pushedTo = /^\/([\w-]+)\.git\/git-receive-pack$/.exec(request.url ?? "")?.[1];
-    serveGit(repositories.root, request, response, () => void (pushedTo !== undefined && hooks.onPush(pushedTo)));
+    const done = (): void => void (pushedTo !== undefined && hooks.onPush(pushedTo));
+    const backend = serveGit(repositories.root, request, failure === "slow" ? byteByByte(response) : response, done);
+    backends.add(backend);
+    backend.once("close", () => backends.delete(backend));
+    // Of a client that is gone, the backend would wait for the rest.
+    response.once("close", () => backend.kill("SIGKILL"));
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -41,6 +53,7 @@ export async function startGitServer(options: { authorization?: string } = {}): 
   return Object.assign(hooks, {
     git,
     protect,
+    asked: () => asked,
     failWith: (next: typeof failure) => void (failure = next),
     async createRepository(name: string) {
       await repositories.create(name);
@@ -52,8 +65,9 @@ export async function startGitServer(options: { authorization?: string } = {}): 
       return commit;
     },
     async [Symbol.asyncDispose]() {
+      const closed = once(server.close(), "close");
       server.closeAllConnections();
-      await once(server.close(), "close");
+      await Promise.all([closed, ...[...backends].map((backend) => once(backend, "close"))]);
       await repositories[Symbol.asyncDispose]();
     },
   });
