@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     // Journeys wait more than they work: two at once keep two cores busy.
     maxWorkers: 2,
+    setupFiles: ["./test/harness/leak-check.ts"],
     projects: [
       { extends: true, test: { name: "unit", include: ["{proto,lib,hub,agent,cli}/**/*.test.ts"] } },
       {
