@@ -67,7 +67,10 @@ test("key and host keys are files that only their owner reads, and what a killed
   await using folder = await mkdtempDisposable(join(tmpdir(), "plumbline-mirror-"));
   const { mirror, directory, url } = await mirrorOf(server, folder.path);
   const seen = Promise.withResolvers<string[]>();
+  const again = { url, directory, allowedHosts: new Set(["127.0.0.1"]), searchPath: "/usr/bin:/bin", ssh: never };
   server.onRequest = async () => {
+    // Two Repositories of one address share a folder: the second must not take the first one's key away.
+    await openMirror(again);
     const [name] = (await readdir(directory)).filter((entry) => entry.startsWith("plumbline-ssh-"));
     const paths = ["", "key", "known_hosts"].map((file) => join(directory, name!, file));
     const modes = await Promise.all(paths.map(async (path) => ((await stat(path)).mode & 0o777).toString(8)));
@@ -78,7 +81,7 @@ test("key and host keys are files that only their owner reads, and what a killed
 
   await mkdir(join(directory, "plumbline-ssh-killed"));
   await writeFile(join(directory, "plumbline-ssh-killed", "key"), server.clientKey);
-  await openMirror({ url, directory, allowedHosts: new Set(["127.0.0.1"]), searchPath: "/usr/bin:/bin", ssh: never });
+  await openMirror(again);
   expect(await readdir(directory)).not.toContain("plumbline-ssh-killed");
 });
 

@@ -11,7 +11,9 @@ export type SshAccess = {
 };
 
 const files = { key: "key", knownHosts: "known_hosts" };
-const folderPrefix = "plumbline-ssh-";
+const prefix = "plumbline-ssh-";
+/** Of this process alone: in a container every run has the same process id. */
+const ownPrefix = (): string => `${prefix}${process.pid}-${Math.floor(performance.timeOrigin)}-`;
 
 /**
  * The same for every repository: the two files are named relative to the folder that git runs in, so that no path has to
@@ -51,16 +53,16 @@ export async function writeSshFiles(
   // Without its last newline, or with those of another system, ssh calls a key invalid.
   const key = `${(await access.privateKey()).replaceAll("\r\n", "\n").trimEnd()}\n`;
   await using stack = new AsyncDisposableStack();
-  const folder = stack.use(await mkdtempDisposable(join(directory, folderPrefix)));
+  const folder = stack.use(await mkdtempDisposable(join(directory, ownPrefix())));
   await writeFile(join(folder.path, files.knownHosts), `${lines.join("\n")}\n`, { mode: 0o600 });
   await writeFile(join(folder.path, files.key), key, { mode: 0o600 });
   stack.move();
   return folder;
 }
 
-/** Removes what a killed process left: a private key must not outlive its use. */
+/** Removes what a killed process left: a private key must not outlive its use. What this process uses now stays. */
 export async function removeSshFiles(directory: string): Promise<void> {
-  const left = (await readdir(directory)).filter((name) => name.startsWith(folderPrefix));
+  const left = (await readdir(directory)).filter((name) => name.startsWith(prefix) && !name.startsWith(ownPrefix()));
   await Promise.all(left.map((name) => rm(join(directory, name), { recursive: true, force: true })));
 }
 
