@@ -66,18 +66,17 @@ test("key and host keys are files that only their owner reads, and what a killed
   await using server = await startGitSshServer();
   await using folder = await mkdtempDisposable(join(tmpdir(), "plumbline-mirror-"));
   const { mirror, directory, url } = await mirrorOf(server, folder.path);
-  const seen = Promise.withResolvers<string[]>();
   const again = { url, directory, allowedHosts: new Set(["127.0.0.1"]), searchPath: "/usr/bin:/bin", ssh: never };
+  let modes: string[] = [];
   server.onRequest = async () => {
     // Two Repositories of one address share a folder: the second must not take the first one's key away.
     await openMirror(again);
-    const [name] = (await readdir(directory)).filter((entry) => entry.startsWith("plumbline-ssh-"));
-    const paths = ["", "key", "known_hosts"].map((file) => join(directory, name!, file));
-    const modes = await Promise.all(paths.map(async (path) => ((await stat(path)).mode & 0o777).toString(8)));
-    seen.resolve(modes);
+    const names = (await readdir(directory)).filter((entry) => entry.startsWith("plumbline-ssh-"));
+    const paths = names.flatMap((name) => ["", "key", "known_hosts"].map((file) => join(directory, name, file)));
+    modes = await Promise.all(paths.map(async (path) => ((await stat(path)).mode & 0o777).toString(8)));
   };
   await mirror.fetch();
-  expect(await seen.promise).toEqual(["700", "600", "600"]);
+  expect(modes).toEqual(["700", "600", "600"]);
 
   await mkdir(join(directory, "plumbline-ssh-killed"));
   await writeFile(join(directory, "plumbline-ssh-killed", "key"), server.clientKey);
