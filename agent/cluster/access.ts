@@ -36,10 +36,8 @@ export function tokenHeaders(path: string): () => Promise<Record<string, string>
 /** Access by a kubeconfig file: certificates, tokens and exec plugins as kubectl reads them. */
 export async function kubeconfigAccess(path: string, context?: string): Promise<Access> {
   // Imported only here: it costs 90 MB and 400 ms, which an agent inside its cluster never pays.
-  const { KubeConfig } = await import("@kubernetes/client-node");
-  const config = new KubeConfig();
-  config.loadFromFile(path);
-  if (context !== undefined) config.setCurrentContext(context);
+  const { loadKubeconfig } = await import("./load-kubeconfig.ts");
+  const config = loadKubeconfig(path, context);
   const cluster = config.getCurrentCluster();
   if (cluster === null) throw new Error(`${path}: context ${config.getCurrentContext()} names no cluster`);
   const options: Parameters<typeof config.applyToHTTPSOptions>[0] = {};

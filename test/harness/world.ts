@@ -12,7 +12,6 @@ import { startProcess, untilReady, type RunningProcess } from "#test/harness/pro
 import { serverPath } from "#test/harness/servers.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const cli = join(root, "cli", "main.ts");
 const webhookSecret = "hush";
 
 export type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
@@ -47,10 +46,15 @@ export type World = AsyncDisposable & {
   logs(): string;
 };
 
-export type WorldOptions = { readonly otlpEndpoint?: string; readonly pollMs?: number };
+export type WorldOptions = {
+  readonly otlpEndpoint?: string;
+  readonly pollMs?: number;
+  /** Another build of the command line. */ readonly cli?: string;
+};
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   await using started = new AsyncDisposableStack();
+  const cli = options.cli ?? join(root, "cli", "main.ts");
   const folder = await mkdtemp(join(tmpdir(), "plumbline-world-"));
   started.defer(() => rm(folder, { recursive: true, force: true }));
   const git = started.use(await startGitServer());
