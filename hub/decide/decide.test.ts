@@ -73,7 +73,13 @@ const base: Inputs = {
   environments: new Map([
     [
       staging,
-      { clusters: { matchLabels: { env: "staging" } }, revisions: { follow: "main" }, soakMs: 0, closedGates: [] },
+      {
+        clusters: { matchLabels: { env: "staging" } },
+        revisions: { follow: "main" },
+        soakMs: 0,
+        closedGates: [],
+        unreadable: [],
+      },
     ],
     [
       prod,
@@ -82,6 +88,7 @@ const base: Inputs = {
         revisions: { promotedFrom: [staging], auto: false },
         soakMs: 0,
         closedGates: [],
+        unreadable: [],
       },
     ],
   ]),
@@ -199,6 +206,26 @@ test.each<[string, Partial<Inputs>, string]>([
   ],
 ])("%s", (_name, change, expected) => {
   expect(told(change)).toBe(expected);
+});
+
+test.each<[string, SignedEntry[], string]>([
+  ["keeps what runs, also when a completed revision is asked for", [runs(prod, r1)], "run 1"],
+  ["starts nothing on a new cluster", [], "hold"],
+  [
+    "does not run again what was removed",
+    [{ kind: "remove", application: web, environment: prod, mode: "delete", commit: fleetCommit }],
+    "hold",
+  ],
+])("while a document that may speak of the environment cannot be read: %s", (_name, signed, expected) => {
+  const unreadable = ["Removal at fleet/x.yaml:3 cannot be read"];
+  const change: Partial<Inputs> = {
+    ...proved,
+    signed: new Map([...base.signed, [p1, signed]]),
+    environments: new Map([...base.environments, [prod, { ...base.environments.get(prod)!, unreadable }]]),
+    records: [{ environment: prod, application: web, qualified: [], completed: [r1, r2] }],
+  };
+  expect(told(change)).toBe(expected);
+  expect(decide({ ...base, ...change }).waiting).toContainEqual(expect.objectContaining({ because: unreadable[0] }));
 });
 
 test("counts soak by the agent's clock and asks the agent for that mark", () => {

@@ -40,6 +40,8 @@ export type DeclaredEnvironment = {
   readonly soakMs: number;
   /** Gates that are declared and that nobody can open yet; each keeps the environment where it is. */
   readonly closedGates: readonly string[];
+  /** Documents that may speak of this environment and cannot be read: nothing moves, not even back, until they can. */
+  readonly unreadable: readonly string[];
 };
 
 export type DeclaredApplication = { readonly environments: readonly EnvironmentName[] };

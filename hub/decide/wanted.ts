@@ -21,6 +21,9 @@ export function wantedRevision(
   inputs: Inputs,
   proved: Proved,
 ): Wanted {
+  // What cannot be read may be a Promotion that asks for something else, or a Removal: a new cluster starts nothing either.
+  if (environment.unreadable.length > 0)
+    return { kind: "stay", because: environment.unreadable.join("; "), joiners: undefined };
   const asked = askedRevision(key, environment, inputs, proved);
   const completed = recordOf(key, inputs).completed;
   const stay = (because: string): Wanted => ({ kind: "stay", because, joiners: completed.at(-1) });

@@ -12,6 +12,8 @@ const eu = clusterId("eu-1");
 const read = (texts: Readonly<Record<string, string>>) => readFleet(filesOf(texts)).fleet;
 const gatesOf = (texts: Readonly<Record<string, string>>, name = staging): readonly string[] =>
   declaredInputs(read(texts)).environments.get(name)!.closedGates;
+const unreadableFor = (texts: Readonly<Record<string, string>>, name = staging): readonly string[] =>
+  declaredInputs(read(texts)).environments.get(name)!.unreadable;
 
 test("a decision gets what it needs of the fleet", () => {
   const inputs = declaredInputs(read(wholeFleet));
@@ -21,6 +23,7 @@ test("a decision gets what it needs of the fleet", () => {
     revisions: { follow: "main" },
     soakMs: 0,
     closedGates: [],
+    unreadable: [],
   });
   expect(inputs.environments.get(prod)?.soakMs).toBe(1_800_000);
   expect(inputs.applications.get(podinfo)?.environments).toEqual(["staging", "prod"]);
@@ -49,9 +52,11 @@ describe("closes each gate that a decision cannot judge", () => {
     const spec = `spec: {clusters: {matchLabels: {}}, revisions: {follow: main}, ${field}}\n`;
     expect(gatesOf({ "a.yaml": written("Environment", "staging", spec) })).toEqual(gates);
   });
+});
 
+describe("names what cannot be read and may speak of an environment", () => {
   test("a Freeze that cannot be read may freeze anything", () => {
-    expect(gatesOf({ ...wholeFleet, "x.yaml": written("Freeze", "x", "spec: {until: tomorrow}\n") })).toEqual([
+    expect(unreadableFor({ ...wholeFleet, "x.yaml": written("Freeze", "x", "spec: {until: tomorrow}\n") })).toEqual([
       "Freeze at x.yaml:1 cannot be read",
     ]);
   });
@@ -59,8 +64,8 @@ describe("closes each gate that a decision cannot judge", () => {
   test("a Promotion that cannot be read stops its own environment", () => {
     const promotion = written("Promotion", "x", "spec: {environment: prod, application: podinfo, revision: v2}\n");
     const texts = { ...wholeFleet, "x.yaml": promotion };
-    expect(gatesOf(texts)).toEqual([]);
-    expect(gatesOf(texts, prod)).toContain("Promotion at x.yaml:1 cannot be read");
+    expect(unreadableFor(texts)).toEqual([]);
+    expect(unreadableFor(texts, prod)).toEqual(["Promotion at x.yaml:1 cannot be read"]);
   });
 });
 
@@ -121,7 +126,7 @@ describe("keeps the last good document", () => {
     const kept = keepLastGood(fleet, earlier);
     expect(kept.freezes).toEqual(earlier.freezes);
     expect(kept.failed).toEqual([]);
-    expect(declaredInputs(kept).environments.get(staging)?.closedGates).toEqual([]);
+    expect(declaredInputs(kept).environments.get(staging)?.unreadable).toEqual([]);
   });
 
   test("of all that a file said which cannot be read at all", () => {

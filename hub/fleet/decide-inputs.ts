@@ -35,7 +35,8 @@ const declared = (environment: Environment, fleet: Fleet) => ({
   clusters: environment.clusters,
   revisions: environment.revisions,
   soakMs: environment.gates.soak,
-  closedGates: [...unjudgedGates(environment), ...unreadableGates(environment.name, fleet)],
+  closedGates: unjudgedGates(environment),
+  unreadable: unreadableFor(environment.name, fleet),
 });
 
 /** Declared, and nothing opens them yet. Passing them by would be a promise broken in silence. */
@@ -55,7 +56,7 @@ function unjudgedGates({ gates, rollout, signatures }: Environment): string[] {
  * A Freeze that cannot be read may freeze this environment, and a Promotion or Removal that cannot be read may speak of
  * it: nothing moves before somebody mends it.
  */
-function unreadableGates(environment: EnvironmentName, fleet: Fleet): string[] {
+function unreadableFor(environment: EnvironmentName, fleet: Fleet): string[] {
   const speaking = fleet.failed.filter(
     (failed) =>
       failed.kind === "Freeze" ||
