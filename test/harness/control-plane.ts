@@ -39,7 +39,8 @@ export async function startControlPlane(
   const [client, peer, secure, managerPort] = (await freePorts(4)) as [number, number, number, number];
   const server = `https://127.0.0.1:${secure}`;
 
-  started.use(startEtcd(folder, client, peer));
+  // The API server gives up for good 20 s after its start when etcd is not there by then.
+  await untilReady(started.use(startEtcd(folder, client, peer)), "etcd", () => isHealthy(client));
   const apiserver = started.use(await startApiserver(folder, authority, client, secure));
   await untilReady(apiserver, "kube-apiserver", () => isReady(server, authority.certificatePem));
 
@@ -205,6 +206,11 @@ async function writeKubeconfig(
     }),
   );
   return path;
+}
+
+async function isHealthy(etcdPort: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${etcdPort}/health`);
+  return ((await response.json()) as { health?: string }).health === "true";
 }
 
 function isReady(server: string, ca: string): Promise<boolean> {

@@ -1,14 +1,33 @@
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer } from "node:net";
 
 /**
- * A loopback port that was free a moment ago, for servers that cannot be told to choose one and say which.
+ * Below 32768, where Linux starts to take ports for outgoing connections: a port from there could be lost to any client
+ * between being asked for and the server's start. Above 10000, where few services have a fixed port.
+ */
+const range = { from: 10_000, to: 32_768 };
+
+/**
+ * Loopback ports that are free, for servers that cannot be told to choose one and say which.
  * Ports are asked for together, so that one call never gives the same port twice.
  */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(range.from, range.to);
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  try {
+    await once(server.listen(port, "127.0.0.1"), "listening");
+  } catch {
+    return false;
+  }
+  await once(server.close(), "close");
+  return true;
 }
