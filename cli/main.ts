@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { readConfig, type CliConfig, type GlobalOptions } from "#cli/config.ts";
 import type { JoinOptions } from "#cli/agent.ts";
+import type { DemoOptions } from "#cli/demo/demo.ts";
 import { CliError, exitCode } from "#cli/errors.ts";
 import { parseFormat, type Format } from "#cli/output.ts";
 
@@ -243,10 +244,20 @@ function build(): Command {
     .command("demo")
     .description("a whole fleet on this machine: hub, broker, repository, clusters; its story told as it happens")
     .option("--check", "play the story, and end: exit 0 only if each step was seen")
-    .option("--kubernetes", "on three real API servers instead of five simulated clusters (from a clone)")
-    .action(async (options: { check?: boolean; kubernetes?: boolean }) =>
-      (await import("#cli/demo/demo.ts")).demo(options, stop.signal),
-    );
+    .addOption(
+      new Option(
+        "--kubernetes",
+        "on three real API servers instead of five simulated clusters (from a clone)",
+      ).conflicts("kubeconfig"),
+    )
+    .option(
+      "--kubeconfig <file>",
+      "with a cluster of yours among them, in two namespaces of the demo's own; asks first",
+    )
+    .option("--context <name>", "another context of that file than its current one")
+    .option("--yes", "do not ask")
+    .addHelpText("after", examples("plumb demo", "plumb demo --check", "plumb demo --kubeconfig ~/.kube/config"))
+    .action(async (options: DemoOptions) => (await import("#cli/demo/demo.ts")).demo(options, stop.signal));
   demo
     .command("break <cluster>")
     .description("scale a cluster of the running demo by hand, behind Git's back")

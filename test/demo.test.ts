@@ -1,5 +1,9 @@
 import { expect, test } from "vitest";
+import { kubeconfigAccess } from "#agent/cluster/access.ts";
+import { openKubernetes } from "#agent/cluster/kubernetes.ts";
+import type { Cluster } from "#agent/cluster/cluster.ts";
 import { fileURLToPath } from "node:url";
+import { startControlPlane } from "#test/harness/control-plane.ts";
 import { startProcess, untilReady } from "#test/harness/process.ts";
 import { serverPath } from "#test/harness/servers.ts";
 
@@ -37,6 +41,44 @@ test("the demo stays up to be looked at and broken, and Ctrl-C leaves nothing ru
   expect(demo.child.exitCode, demo.log()).toBe(130);
   expect(await processes(demo.pid)).toBe("");
 });
+
+test("on a cluster of yours the demo asks first, stays in its two namespaces, and takes them away", async () => {
+  await using plane = await startControlPlane({ nodes: true });
+  const kubeconfig = await plane.kubeconfig("you", ["system:masters"]);
+  await using cluster = openKubernetes(await kubeconfigAccess(kubeconfig));
+  const demo = async (...arguments_: string[]): Promise<{ code: number | null; said: string }> => {
+    await using ran = startProcess(process.execPath, [cli, "demo", `--kubeconfig=${kubeconfig}`, ...arguments_], {
+      env,
+    });
+    await ran.ended;
+    return { code: ran.child.exitCode, said: ran.log() };
+  };
+  const before = await namespaces(cluster);
+  const unasked = await demo("--check");
+  expect(unasked).toMatchObject({
+    code: 2,
+    said: expect.stringContaining("nobody is there to ask: add --yes") as string,
+  });
+  expect(await namespaces(cluster)).toEqual(before);
+
+  const played = await demo("--check", "--yes");
+  expect(played.code, played.said).toBe(0);
+  expect(played.said).toContain("your cluster and 4 simulated ones join");
+  expect(await namespaces(cluster)).toEqual(before);
+
+  await cluster.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: "plumbline-demo" } });
+  const refused = await demo("--check", "--yes");
+  expect(refused).toMatchObject({
+    code: 1,
+    said: expect.stringContaining("the namespace plumbline-demo exists already") as string,
+  });
+  expect(await namespaces(cluster)).toEqual([...before, "plumbline-demo"].sort());
+});
+
+async function namespaces(cluster: Cluster): Promise<string[]> {
+  const kind = (await cluster.kindOf("v1", "Namespace"))!;
+  return (await cluster.list(kind)).items.map(({ metadata }) => metadata.name).sort();
+}
 
 /** Command lines of a process's children. */
 async function processes(parent: number): Promise<string> {

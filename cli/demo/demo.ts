@@ -4,11 +4,13 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { defaultNamespace } from "#agent/config.ts";
 import { runAgent } from "#agent/main.ts";
 import { ask } from "#cli/client.ts";
 import type { CliConfig } from "#cli/config.ts";
-import { demoClusters, fleetFiles, shopFiles } from "#cli/demo/fleet.ts";
+import { demoClusters, fleetFiles, inventedShop, shopFiles, type Shop } from "#cli/demo/fleet.ts";
 import { simulatedMember, type Member } from "#cli/demo/members.ts";
+import { ownMember, ownNamespaces } from "#cli/demo/own-cluster.ts";
 import { openDemoRepository, type DemoRepository } from "#cli/demo/repository.ts";
 import { CliError, exitCode } from "#cli/errors.ts";
 import { createAdminToken } from "#cli/init.ts";
@@ -24,12 +26,25 @@ import type { DriftRow, RegisterAnswer, StatusAnswer } from "#proto/api.ts";
 const stepLimitMs = 60_000;
 const lookEveryMs = 50;
 
-export type DemoOptions = { check?: boolean; kubernetes?: boolean };
+export type DemoOptions = {
+  check?: boolean;
+  kubernetes?: boolean;
+  kubeconfig?: string;
+  context?: string;
+  yes?: boolean;
+};
+
+/** A shop that any cluster can truly run: Kubernetes' own smallest image, in two versions. */
+const ownShop: Shop = {
+  namespace: ownNamespaces.shop,
+  image: (version) => `registry.k8s.io/pause:${version === "1.0" ? "3.9" : "3.10"}`,
+};
 
 type Stage = {
   readonly config: CliConfig;
   readonly repository: DemoRepository;
   readonly members: readonly Member[];
+  readonly shop: Shop;
   readonly failed: Promise<never>;
 };
 
@@ -42,15 +57,16 @@ export async function demo(options: DemoOptions, signal: AbortSignal): Promise<v
   const life = AbortSignal.any([signal, stop.signal]);
   const telling = createTelling();
 
+  const shop = options.kubeconfig === undefined ? inventedShop : ownShop;
+  const members = await openMembers(options, life);
+  for (const member of members) scope.use(member);
   const repository = scope.use(await openDemoRepository(folder));
   const { token, access } = createAdminToken("you");
   const identity = join(folder, "identity.json");
   await saveIdentity(identity, await createIdentity(Date.now()));
   await writeFile(join(folder, "token"), token, { mode: 0o600 });
-  await repository.commit({ ...fleetFiles(access), ...shopFiles("1.0") }, "a shop, in three environments");
+  await repository.commit({ ...fleetFiles(access, shop), ...shopFiles("1.0", shop) }, "a shop, in three environments");
 
-  const members = await openMembers(options);
-  for (const member of members) scope.use(member);
   const hub = await startHub(folder, identity, repository.url, life);
   // What runs is ended before anything that it stands on is closed.
   const agents: Promise<unknown>[] = [];
@@ -73,27 +89,25 @@ export async function demo(options: DemoOptions, signal: AbortSignal): Promise<v
   const failures = Promise.withResolvers<never>();
   failures.promise.catch(() => undefined);
   hub.ended.catch((error: unknown) => failures.reject(error));
-  const stage = { config, repository, members, failed: failures.promise };
-  await telling.step(
-    `${members.length} ${options.kubernetes === true ? "real API servers" : "simulated clusters"} join`,
-    async () => {
-      for (const member of members) {
-        const answer = await ask<RegisterAnswer>(config, "POST", "/api/v1/clusters", {
-          name: member.name,
-          labels: member.labels,
-        });
-        agents.push(startAgent(member, answer, life).catch((error: unknown) => failures.reject(error)));
-      }
-      await until(stage, "every cluster to be heard", async () => (await status(config)).heard === members.length);
-    },
-  );
+  const stage = { config, repository, members, shop, failed: failures.promise };
+  await telling.step(`${describeMembers(options, members)} join`, async () => {
+    for (const member of members) {
+      const answer = await ask<RegisterAnswer>(config, "POST", "/api/v1/clusters", {
+        name: member.name,
+        labels: member.labels,
+      });
+      agents.push(startAgent(member, answer, life).catch((error: unknown) => failures.reject(error)));
+    }
+    await until(stage, "every cluster to be heard", async () => (await status(config)).heard === members.length);
+  });
   await tellStory(stage, telling);
   if (options.check === true) return;
   await stayUp(stage, folder, signal, scope);
 }
 
 async function tellStory(stage: Stage, telling: Telling): Promise<void> {
-  const { config, repository } = stage;
+  const { config, repository, shop } = stage;
+  const web = webOf(shop);
   await telling.step("commit: the shop runs in dev, with nobody typing kubectl", () => settled(stage, "dev"));
   await telling.step("promote to staging: a commit on main, gated by dev's receipts", async () => {
     await promote(stage, "staging", await runningRevision(stage, "dev"), "fine in dev");
@@ -106,25 +120,25 @@ async function tellStory(stage: Stage, telling: Telling): Promise<void> {
   const first = await runningRevision(stage, "prod");
   await telling.step("drift: somebody scales prod by hand; seen, named and healed", async () => {
     const member = stage.members.at(-1)!;
-    await breakMember(member);
+    await breakMember(member, shop);
     await until(stage, "the drift to be told", async () => {
       const rows = await ask<DriftRow[]>(config, "GET", "/api/v1/drift");
       return rows.some(
         ({ cluster, state, tool }) => cluster === member.name && state === "healed" && tool === "kubectl-scale",
       );
     });
-    await until(stage, "three replicas", async () => (await replicas(member)) === 3);
+    await until(stage, "three replicas", async () => (await replicas(member, web)) === 3);
   });
   await telling.step("a new version goes the same way: dev, staging, prod", async () => {
-    const revision = await repository.commit(shopFiles("1.1"), "shop 1.1");
-    await until(stage, "dev to take it", async () => (await image(stage, "dev")) === "registry.example/shop/web:1.1");
+    const revision = await repository.commit(shopFiles("1.1", shop), "shop 1.1");
+    await until(stage, "dev to take it", async () => (await image(stage, "dev")) === shop.image("1.1"));
     await settled(stage, "dev");
     for (const environment of ["staging", "prod"]) {
       await promote(stage, environment, revision, "1.1");
       await until(
         stage,
         `${environment} to take it`,
-        async () => (await image(stage, environment)) === "registry.example/shop/web:1.1",
+        async () => (await image(stage, environment)) === shop.image("1.1"),
       );
       await settled(stage, environment);
     }
@@ -136,14 +150,14 @@ async function tellStory(stage: Stage, telling: Telling): Promise<void> {
       { [path]: now.replace(/revision: \w+/, `revision: ${first}`) },
       `Revert "promote shop to prod"`,
     );
-    await until(stage, "prod to go back", async () => (await image(stage, "prod")) === "registry.example/shop/web:1.0");
+    await until(stage, "prod to go back", async () => (await image(stage, "prod")) === shop.image("1.0"));
     await settled(stage, "prod");
   });
 }
 
 /** Everything stays as it is, for looking and breaking, until Ctrl-C. */
 async function stayUp(stage: Stage, folder: string, signal: AbortSignal, scope: AsyncDisposableStack): Promise<void> {
-  const control = scope.use(await serveControl(stage.members));
+  const control = scope.use(await serveControl(stage));
   const environment = `export PLUMBLINE_HUB=${stage.config.hub} PLUMBLINE_TOKEN_FILE=${join(folder, "token")} PLUMBLINE_DEMO=${control.url}`;
   process.stdout.write(`
 The fleet stays up until Ctrl-C. In another terminal:
@@ -172,7 +186,7 @@ export async function breakCluster(name: string, env: NodeJS.ProcessEnv): Promis
   process.stdout.write(`${text}\n`);
 }
 
-async function serveControl(members: readonly Member[]): Promise<AsyncDisposable & { url: string }> {
+async function serveControl({ members, shop }: Stage): Promise<AsyncDisposable & { url: string }> {
   const server = createServer((request, response) => {
     const name = /^\/break\/([\w-]+)$/.exec(request.url ?? "")?.[1];
     const member = members.find((member) => member.name === name);
@@ -180,8 +194,8 @@ async function serveControl(members: readonly Member[]): Promise<AsyncDisposable
       return void response
         .writeHead(404)
         .end(`there is no cluster ${name ?? ""}: ${members.map(({ name }) => name).join(", ")}`);
-    void breakMember(member).then(
-      () => response.end(`scaled Deployment shop/web on ${member.name} to 9 by hand: plumb drift`),
+    void breakMember(member, shop).then(
+      () => response.end(`scaled Deployment ${shop.namespace}/web on ${member.name} to 9 by hand: plumb drift`),
       (error: unknown) => response.writeHead(500).end(String(error)),
     );
   }).listen(0, "127.0.0.1");
@@ -195,22 +209,23 @@ async function serveControl(members: readonly Member[]): Promise<AsyncDisposable
   };
 }
 
-const web = { apiVersion: "apps/v1", group: "apps", kind: "Deployment", namespace: "shop", name: "web" };
+const webOf = ({ namespace }: Shop) =>
+  ({ apiVersion: "apps/v1", group: "apps", kind: "Deployment", namespace, name: "web" }) as const;
 
-const breakMember = (member: Member): Promise<void> =>
-  member.meddle(web, "kubectl-scale", (object) => {
+const breakMember = (member: Member, shop: Shop): Promise<void> =>
+  member.meddle(webOf(shop), "kubectl-scale", (object) => {
     object["spec"] = { ...(object["spec"] as object), replicas: 9 };
   });
 
-const replicas = async (member: Member): Promise<number | undefined> =>
+const replicas = async (member: Member, web: ReturnType<typeof webOf>): Promise<number | undefined> =>
   ((await member.get(web))?.["spec"] as { replicas?: number } | undefined)?.replicas;
 
 /** The image that every cluster of an environment runs; undefined while they differ. */
-async function image({ members }: Stage, environment: string): Promise<string | undefined> {
+async function image({ members, shop }: Stage, environment: string): Promise<string | undefined> {
   const own = members.filter(({ labels }) => labels["env"] === environment);
   const images = await Promise.all(
     own.map(async (member) => {
-      const spec = (await member.get(web))?.["spec"] as
+      const spec = (await member.get(webOf(shop)))?.["spec"] as
         | { template: { spec: { containers: { image: string }[] } } }
         | undefined;
       return spec?.template.spec.containers[0]?.image;
@@ -257,7 +272,17 @@ function createTelling(): Telling {
   };
 }
 
-async function openMembers(options: DemoOptions): Promise<Member[]> {
+function describeMembers({ kubernetes, kubeconfig }: DemoOptions, { length }: readonly Member[]): string {
+  if (kubeconfig !== undefined) return `your cluster and ${length - 1} simulated ones`;
+  return `${length} ${kubernetes === true ? "real API servers" : "simulated clusters"}`;
+}
+
+async function openMembers(options: DemoOptions, signal: AbortSignal): Promise<Member[]> {
+  const { kubeconfig } = options;
+  if (kubeconfig !== undefined) {
+    const own = await ownMember(demoClusters.at(-1)!, { ...options, kubeconfig }, signal);
+    return [...demoClusters.slice(0, -1).map(({ name, labels }) => simulatedMember(name, labels)), own];
+  }
   if (options.kubernetes !== true) return demoClusters.map(({ name, labels }) => simulatedMember(name, labels));
   // Real servers come from the tests' harness: this works from a clone alone.
   const { realMembers } = await import("#cli/demo/real-members.ts");
@@ -289,7 +314,7 @@ async function startAgent(member: Member, answer: RegisterAnswer, signal: AbortS
   await using telemetry = await openTelemetry("plumbline-agent", undefined);
   await runAgent({
     cluster: member.cluster,
-    namespace: "plumbline-agent",
+    namespace: member.agentNamespace ?? defaultNamespace,
     join: { hub: flag("hub"), token: flag("token"), caPin: flag("ca-pin"), root: flag("root") },
     clock: systemClock,
     log: createLog(member.name, process.env["PLUMBLINE_LOG_LEVEL"] ?? "error"),

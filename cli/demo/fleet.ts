@@ -16,10 +16,14 @@ const environment = (name: string, revisions: object): object => ({
   spec: { clusters: { matchLabels: { env: name } }, revisions },
 });
 
+/** Where the shop runs and from which images; a cluster in memory runs whatever it is told. */
+export type Shop = { readonly namespace: string; readonly image: (version: string) => string };
+export const inventedShop: Shop = { namespace: "shop", image: (version) => `registry.example/shop/web:${version}` };
+
 const documents = (...all: object[]): string => all.map((document) => stringify(document)).join("---\n");
 
 /** The fleet repository at its first commit. */
-export const fleetFiles = (access: string): Record<string, string> => ({
+export const fleetFiles = (access: string, { namespace }: Shop): Record<string, string> => ({
   "fleet/access.yaml": access,
   "fleet/environments.yaml": documents(
     environment("dev", { follow: "main" }),
@@ -32,15 +36,15 @@ export const fleetFiles = (access: string): Record<string, string> => ({
     metadata: { name: "shop" },
     spec: {
       source: { path: "shop", render: "plain" },
-      namespace: "shop",
+      namespace,
       environments: ["dev", "staging", "prod"],
     },
   }),
 });
 
 /** The application: a Namespace, a Deployment, a Service, a ConfigMap. */
-export const shopFiles = (version: string): Record<string, string> => ({
-  "shop/namespace.yaml": documents({ apiVersion: "v1", kind: "Namespace", metadata: { name: "shop" } }),
+export const shopFiles = (version: string, { namespace, image }: Shop): Record<string, string> => ({
+  "shop/namespace.yaml": documents({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } }),
   "shop/web.yaml": documents(
     {
       apiVersion: "apps/v1",
@@ -51,7 +55,7 @@ export const shopFiles = (version: string): Record<string, string> => ({
         selector: { matchLabels: { app: "web" } },
         template: {
           metadata: { labels: { app: "web" } },
-          spec: { containers: [{ name: "web", image: `registry.example/shop/web:${version}` }] },
+          spec: { containers: [{ name: "web", image: image(version) }] },
         },
       },
     },

@@ -7,6 +7,8 @@ export type Member = AsyncDisposable & {
   readonly name: string;
   /** For the agent. */
   readonly cluster: Cluster;
+  /** Where the agent keeps its Secrets; undefined: where it does by default. */
+  readonly agentNamespace?: string;
   readonly labels: Readonly<Record<string, string>>;
   get(ref: ObjectRef & { apiVersion: string }): Promise<KubeObject | undefined>;
   /** Changes an object under a tool's name, past Git. */
