@@ -75,12 +75,14 @@ function isProvided(server) {
   return true;
 }
 
+const versionCommands = { kubectl: ["version", "--client"], helm: ["version"], kustomize: ["version"] };
+
 function findInPath({ name, version }) {
   for (const folder of (process.env.PATH ?? "").split(delimiter)) {
     const candidate = join(folder, name);
     if (folder === "" || !existsSync(candidate)) continue;
     try {
-      const arguments_ = name === "kubectl" ? ["version", "--client"] : ["--version"];
+      const arguments_ = versionCommands[name] ?? ["--version"];
       const said = execFileSync(candidate, arguments_, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
       if (new RegExp(`(^|[^0-9.])v?${version.replaceAll(".", "\\.")}($|[^0-9.])`, "m").test(said)) return candidate;
     } catch {
@@ -131,9 +133,14 @@ function moveIn(built, server) {
   renameSync(built, cachedServer(server));
 }
 
-// Without gitVersion a kube-apiserver calls itself v0.0.0 and clients refuse it.
+// Without it a kube-apiserver calls itself v0.0.0 and clients refuse it, and helm says v4.3 for every v4.3.x.
+const versionVariables = {
+  kube: "k8s.io/component-base/version.gitVersion",
+  helm: "helm.sh/helm/v4/internal/version.version",
+};
+
 const linkerFlags = ({ module, version }) =>
-  module === "kube" ? `-s -w -X k8s.io/component-base/version.gitVersion=v${version}` : "-s -w";
+  versionVariables[module] === undefined ? "-s -w" : `-s -w -X ${versionVariables[module]}=v${version}`;
 
 async function step(title, work) {
   const started = Date.now();

@@ -9,7 +9,9 @@ export type ServerName =
   | "kube-controller-manager"
   | "kube-scheduler"
   | "kubectl"
-  | "kwok";
+  | "kwok"
+  | "helm"
+  | "kustomize";
 
 const pins = JSON.parse(readFileSync(new URL("../../tools/servers.json", import.meta.url), "utf8")) as {
   name: string;
