@@ -1,0 +1,105 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { collect } from "#hub/render/collect.ts";
+
+/** What one run may use. Past any of them it is ended, with everything that it started. */
+export type FenceLimits = {
+  readonly timeMs: number;
+  readonly cpuSeconds: number;
+  /** Address space: a Go program reserves some 2 GB of it before it uses any. */
+  readonly memoryBytes: number;
+  readonly outputBytes: number;
+};
+
+export type FencedRun = {
+  /** Absolute: the child has no PATH, and neither has what it would start. */
+  readonly binary: string;
+  readonly arguments: readonly string[];
+  readonly directory: string;
+  readonly limits: FenceLimits;
+  readonly signal?: AbortSignal | undefined;
+};
+
+export type FencedOutcome =
+  | { readonly kind: "done"; readonly output: Buffer }
+  /** It ended by itself with a complaint: its own last words. */
+  | { readonly kind: "failed"; readonly complaint: string }
+  /** A limit ended it. */
+  | { readonly kind: "over"; readonly because: string };
+
+/** Runs a program that reads what strangers wrote. */
+export type Fence = {
+  /** One sentence for each protection that this machine does not offer. */
+  readonly missing: readonly string[];
+  /** Rejects only when aborted, or when the program cannot be started. */
+  run(command: FencedRun): Promise<FencedOutcome>;
+};
+
+/** Paths of the two system programs that the fence is made of. */
+export type FenceTools = { readonly prlimit: string; readonly unshare: string };
+
+// User and network of its own, so that nothing outside is reachable; processes of its own, so that none outlives it.
+const unshareArguments = ["--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child=KILL", "--"];
+
+/** Finds out what this machine can enforce. A missing fence is said, and the others still hold. */
+export async function openFence({ prlimit, unshare }: FenceTools): Promise<Fence> {
+  const limits = existsSync(prlimit) && (await succeeds(prlimit, ["--core=0", "--", prlimit, "--version"]));
+  const apart = existsSync(unshare) && (await succeeds(unshare, [...unshareArguments, unshare, "--version"]));
+  return {
+    missing: [
+      ...(limits ? [] : ["no CPU and memory limits: prlimit (util-linux) is not there or does not work"]),
+      ...(apart ? [] : ["the network is not cut off: unshare --user --net is not there or not allowed here"]),
+    ],
+    run: (command) =>
+      runFenced(command, [
+        ...(apart ? [unshare, ...unshareArguments] : []),
+        ...(limits ? [prlimit, ...prlimitArguments(command.limits), "--"] : []),
+      ]),
+  };
+}
+
+// The hard CPU limit is the soft one: a Go program ignores the soft limit's signal.
+const prlimitArguments = ({ cpuSeconds, memoryBytes, outputBytes }: FenceLimits): string[] => [
+  `--cpu=${cpuSeconds}:${cpuSeconds}`,
+  `--as=${memoryBytes}:${memoryBytes}`,
+  `--fsize=${outputBytes}:${outputBytes}`,
+  "--core=0:0",
+];
+
+async function runFenced(command: FencedRun, prefix: readonly string[]): Promise<FencedOutcome> {
+  const { binary, directory, limits, signal } = command;
+  signal?.throwIfAborted();
+  const home = await mkdtemp(join(tmpdir(), "plumbline-home-"));
+  try {
+    const [program, ...arguments_] = [...prefix, binary, ...command.arguments] as [string, ...string[]];
+    const child = spawn(program, arguments_, {
+      cwd: directory,
+      env: { HOME: home, TMPDIR: home, PATH: "", LC_ALL: "C" },
+      // A group of its own, so that whatever it starts ends with it.
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const { output, complaint, ended } = await collect(child, limits, signal);
+    signal?.throwIfAborted();
+    if (typeof ended === "string") return { kind: "over", because: ended };
+    if (ended.code === 0) return { kind: "done", output };
+    if (ended.signal !== null || ended.code === 137)
+      return { kind: "over", because: `used more than ${limits.cpuSeconds} s of processor time` };
+    if (/out of memory|cannot allocate memory/i.test(complaint))
+      return { kind: "over", because: `needs more than ${Math.round(limits.memoryBytes / 2 ** 20)} MB of memory` };
+    return { kind: "failed", complaint };
+  } finally {
+    await rm(home, { recursive: true, force: true });
+  }
+}
+
+function succeeds(program: string, arguments_: readonly string[]): Promise<boolean> {
+  return new Promise((resolve) => {
+    const child = spawn(program, arguments_, { env: { PATH: "" }, stdio: "ignore" });
+    child.once("error", () => resolve(false));
+    child.once("close", (code) => resolve(code === 0));
+  });
+}
