@@ -9,7 +9,7 @@ import { collect } from "#hub/render/collect.ts";
 export type FenceLimits = {
   readonly timeMs: number;
   readonly cpuSeconds: number;
-  /** Address space: a Go program reserves some 2 GB of it before it uses any. */
+  /** Address space, of which a Go program reserves a good part before it uses any. */
   readonly memoryBytes: number;
   readonly outputBytes: number;
 };
