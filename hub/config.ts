@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 
 /** Everything that the hub takes from its environment and command line; the one file of this side that reads it. */
@@ -52,6 +52,11 @@ const schema = z.strictObject({
   /** A broker of your own; without it the hub starts one. */
   natsUrl: z.array(z.string()).default([]),
   natsServer: z.string().default("nats-server"),
+  helm: z.string().default("helm"),
+  kustomize: z.string().default("kustomize"),
+  /** The system's programs that fence renderers in; what is missing is said at start. */
+  prlimit: z.string().default("prlimit"),
+  unshare: z.string().default("unshare"),
   agentImage: z.string().default("ghcr.io/plumbline/agent:0.1.0"),
   /** The PATH in which git and ssh are found. */
   searchPath: z.string().default("/usr/local/bin:/usr/bin:/bin"),
@@ -75,7 +80,8 @@ export function readConfig(env: NodeJS.ProcessEnv, given: Given = {}): HubConfig
     settings[name] = isList && typeof value === "string" ? value.split(",") : value;
   }
   settings["otlpEndpoint"] ??= env["OTEL_EXPORTER_OTLP_ENDPOINT"] || undefined;
-  settings["natsServer"] = given["natsServer"] ?? natsServerIn(env);
+  settings["natsServer"] = given["natsServer"] ?? programIn(env, "nats-server");
+  for (const name of ["helm", "kustomize", "prlimit", "unshare"]) settings[name] = given[name] ?? programIn(env, name);
   settings["searchPath"] = env["PATH"];
   const parsed = schema.safeParse(settings);
   if (parsed.success) return parsed.data;
@@ -86,14 +92,17 @@ export function readConfig(env: NodeJS.ProcessEnv, given: Given = {}): HubConfig
   );
 }
 
-/** A named nats-server, one in PATH, or the one that the set-up of a clone built into the user's cache. */
-function natsServerIn(env: NodeJS.ProcessEnv): string {
-  if (env["PLUMBLINE_NATS_SERVER"]) return env["PLUMBLINE_NATS_SERVER"];
-  const inPath = (env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "nats-server"));
+/** A named program, one in PATH, or the one that the set-up of a clone built into the user's cache. */
+function programIn(env: NodeJS.ProcessEnv, name: string): string {
+  const named = env[`PLUMBLINE_${name.replaceAll("-", "_").toUpperCase()}`];
+  // A renderer is started in a folder that others filled: a relative path would be looked up there.
+  if (named) return named.includes("/") ? resolve(named) : named;
+  const folders = (env["PATH"] ?? "").split(delimiter).filter((folder) => isAbsolute(folder));
+  const inPath = folders.map((folder) => join(folder, name));
   const cache = join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "plumbline", "servers");
-  const built = existsSync(cache) ? readdirSync(cache).filter((name) => name.startsWith("nats-server-")) : [];
-  const found = [...inPath, ...built.sort().map((name) => join(cache, name, "nats-server"))].find((path) =>
+  const built = existsSync(cache) ? readdirSync(cache).filter((folder) => folder.startsWith(`${name}-`)) : [];
+  const found = [...inPath, ...built.sort().map((folder) => join(cache, folder, name))].find((path) =>
     existsSync(path),
   );
-  return found ?? "nats-server";
+  return found ?? name;
 }

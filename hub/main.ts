@@ -20,7 +20,9 @@ import { credentialsFileOf, openSource, type Source, type SourceAccess } from "#
 import { Traces } from "#hub/loop/traces.ts";
 import { openBroker, type Broker } from "#hub/publish/broker.ts";
 import { superviseNats } from "#hub/publish/supervise.ts";
+import { openFence } from "#hub/render/fence.ts";
 import { createRenderer } from "#hub/render/renderer.ts";
+import { openTools } from "#hub/render/tools.ts";
 import { isHeard, type Known } from "#hub/view/query.ts";
 import { View } from "#hub/view/view.ts";
 import { systemClock, type Clock } from "#lib/clock.ts";
@@ -148,10 +150,15 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     log,
   );
   const renderer = term.use(createRenderer(identity.contentSecret));
+  const fence = await openFence(config);
+  for (const missing of fence.missing) log.warn({ missing }, "Kustomize and Helm are rendered without this fence");
   const renders = createRenders({
     fleet: () => loop?.state().fleet ?? emptyState.fleet,
     source: (application) => sourceOf(loop?.state().fleet ?? emptyState.fleet, application),
     renderer,
+    tools: openTools(fence, config),
+    log,
+    signal,
     put: (rendered) =>
       broker.putBlob({ address: rendered.address, slices: rendered.slices.map((slice) => Buffer.from(slice)) }),
     telemetry,

@@ -1,11 +1,16 @@
 import type { Fleet } from "#hub/fleet/fleet.ts";
-import { substitute } from "#hub/fleet/select.ts";
 import type { Outcome, Target } from "#hub/decide/inputs.ts";
 import { TooLarge } from "#hub/git/mirror.ts";
+import { jobOf, type Job } from "#hub/loop/render-job.ts";
 import type { Source } from "#hub/loop/sources.ts";
+import { YamlProblem } from "#hub/render/kube-yaml.ts";
+import { manifestsOf } from "#hub/render/manifests.ts";
 import type { Renderer } from "#hub/render/renderer.ts";
-import { rendererFor, type Rendered } from "#hub/render/target.ts";
-import { reasonOf } from "#lib/log.ts";
+import { RenderRefused } from "#hub/render/render-problem.ts";
+import type { Rendered } from "#hub/render/target.ts";
+import type { Tools } from "#hub/render/tools.ts";
+import { PathRefused } from "#hub/render/workplace.ts";
+import { reasonOf, type Log } from "#lib/log.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { ApplicationName, BundleDigest } from "#proto/ids.ts";
 
@@ -20,13 +25,17 @@ export type RendersOptions = {
   /** The repository of an Application, if it is followed already. */
   readonly source: (application: ApplicationName) => Source | undefined;
   readonly renderer: Renderer;
+  /** For the folders that are not plain. */
+  readonly tools: Tools;
   /** Puts a bundle where agents fetch it, before anybody is told of it. */
   readonly put: (rendered: Rendered) => Promise<void>;
   readonly telemetry: Telemetry;
   readonly traceOf: (target: Target) => string;
+  readonly log: Log;
+  readonly signal: AbortSignal;
 };
 
-/** Every rendering once: by repository, revision, folder and namespace. */
+/** Every rendering once: by repository, revision, folder, namespace and, for charts, what they are given. */
 export type Renders = {
   /** Undefined until it was rendered. */
   outcome(target: Target): Outcome | undefined;
@@ -40,54 +49,52 @@ export function createRenders(options: RendersOptions): Renders {
   const outcomes = new Map<string, Outcome>();
   const bundles = new Map<BundleDigest, Sealed>();
 
-  type Job = { key: string; source: Source; path: string; namespace: string; isAuto: boolean };
+  /** Whether a chart gave the same twice; its first rendering is done twice, the others wait for what it shows. */
+  const proofs = new Map<string, Promise<boolean>>();
 
-  const jobOf = (target: Target): Job | Outcome | undefined => {
-    const fleet = options.fleet();
-    const application = fleet.applications.get(target.application);
-    const cluster = fleet.clusters.get(target.cluster);
-    const source = options.source(target.application);
-    if (application === undefined || cluster === undefined || source === undefined) return undefined;
-    const parameters = { environment: target.environment, cluster: { name: target.cluster, labels: cluster.labels } };
-    const path = substitute(application.source.path, parameters);
-    if (!path.ok) return { ok: false, because: path.problem };
-    const { render } = application.source;
-    if (render === "kustomize" || render === "helm") return notYet(render);
-    const { namespace } = application;
-    const key = [source.url, target.revision, path.text, namespace, render, options.renderer.version].join("\n");
-    return { key, source, path: path.text, namespace, isAuto: render === "auto" };
+  const find = (target: Target): Job | Outcome | undefined =>
+    jobOf(target, options.fleet(), options.source(target.application), options.renderer.version);
+
+  const renderWith = async (target: Target, { source, wanted }: Job, isFirst: boolean): Promise<Outcome> => {
+    const { tools, renderer, log, signal } = options;
+    const filesUnder = (folder: string) => source.mirror.contents(target.revision, folder);
+    try {
+      const { target: manifests, choice } = await manifestsOf(tools, { ...wanted, filesUnder, isFirst, signal });
+      const { application, revision } = target;
+      log.info({ application, revision, folder: wanted.folder, ...choice }, "renders a folder");
+      const rendered = await renderer.render(manifests);
+      if (!rendered.ok) return { ok: false, because: rendered.because };
+      await options.put(rendered);
+      const { ok: _ok, slices, ...kept } = rendered;
+      bundles.set(rendered.digest, { ...kept, slices: slices.length });
+      return { ok: true, digest: rendered.digest };
+    } catch (error) {
+      if (isProblem(error)) return { ok: false, because: reasonOf(error) };
+      throw error;
+    }
   };
 
-  const renderOne = async (target: Target, { key, source, path, namespace, isAuto }: Job): Promise<void> => {
+  const renderProved = async (target: Target, job: Job): Promise<Outcome> => {
+    if (await proofs.get(job.chartKey)) return await renderWith(target, job, false);
+    const outcome = renderWith(target, job, true);
+    const proof = outcome.then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    remember(proofs, job.chartKey, proof);
+    return await outcome;
+  };
+
+  const renderOne = async (target: Target, job: Job): Promise<void> => {
     const attributes = { application: target.application, revision: target.revision };
     await options.telemetry.traced("hub.render", { attributes, parent: options.traceOf(target) }, async () => {
-      let outcome: Outcome;
-      try {
-        const files = await source.mirror.contents(target.revision, path);
-        const manifests = files.filter(({ path: name }) => /\.(ya?ml|json)$/.test(name));
-        const tool = isAuto ? rendererFor(files.map(({ path: name }) => name)) : "plain";
-        const rendered =
-          tool === "plain"
-            ? await options.renderer.render({ application: target.application, files: manifests, namespace })
-            : notYet(tool);
-        if (rendered.ok) {
-          await options.put(rendered);
-          const { ok: _ok, slices, ...kept } = rendered;
-          bundles.set(rendered.digest, { ...kept, slices: slices.length });
-          outcome = { ok: true, digest: rendered.digest };
-        } else outcome = { ok: false, because: rendered.because };
-      } catch (error) {
-        if (!(error instanceof TooLarge) && !isUnknownRevision(error)) throw error;
-        outcome = { ok: false, because: reasonOf(error) };
-      }
-      outcomes.set(key, outcome);
-      if (outcomes.size > keptRenderings) outcomes.delete(outcomes.keys().next().value!);
+      remember(outcomes, job.key, await renderProved(target, job));
     });
   };
 
   return {
     outcome(target) {
-      const job = jobOf(target);
+      const job = find(target);
       if (job === undefined) return undefined;
       return "ok" in job ? job : outcomes.get(job.key);
     },
@@ -95,7 +102,7 @@ export function createRenders(options: RendersOptions): Renders {
     async render(targets) {
       const jobs = new Map<string, { target: Target; job: Job }>();
       for (const target of targets) {
-        const job = jobOf(target);
+        const job = find(target);
         if (job !== undefined && !("ok" in job) && !outcomes.has(job.key)) jobs.set(job.key, { target, job });
       }
       await Promise.all([...jobs.values()].map(({ target, job }) => renderOne(target, job)));
@@ -107,10 +114,14 @@ export function createRenders(options: RendersOptions): Renders {
   };
 }
 
-const notYet = (tool: string): { ok: false; because: string } => ({
-  ok: false,
-  because: `render: ${tool} is not there yet; plain manifests are`,
-});
+function remember<Value>(kept: Map<string, Value>, key: string, value: Value): void {
+  kept.set(key, value);
+  if (kept.size > keptRenderings) kept.delete(kept.keys().next().value!);
+}
+
+/** What is wrong with the files, and not with the hub. */
+const isProblem = (error: unknown): boolean =>
+  [TooLarge, RenderRefused, PathRefused, YamlProblem].some((kind) => error instanceof kind) || isUnknownRevision(error);
 
 /** A Promotion may name a commit that no branch here has. */
 const isUnknownRevision = (error: unknown): boolean =>

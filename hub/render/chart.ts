@@ -27,12 +27,15 @@ export function checkChart(folder: string, files: readonly ManifestFile[]): void
   }
 }
 
-function vendoredCharts(folder: string, files: readonly ManifestFile[]): { names: Set<string>; archives: string[] } {
+function vendoredCharts(
+  folder: string,
+  files: readonly ManifestFile[],
+): { names: Set<Json | undefined>; archives: string[] } {
   const charts = `${posix.join(folder, "charts")}/`;
   const inside = files.filter(({ path }) => path.startsWith(charts));
   const named = inside.filter(({ path }) => /^[^/]+\/Chart\.yaml$/.test(path.slice(charts.length)));
   return {
-    names: new Set(named.map((file) => String(fieldsOf(file)["name"]))),
+    names: new Set(named.map((file) => fieldsOf(file)["name"])),
     archives: inside.map(({ path }) => path.slice(charts.length)).filter((name) => /^[^/]+\.tgz$/.test(name)),
   };
 }

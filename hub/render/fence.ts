@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { collect } from "#hub/render/collect.ts";
 
 /** What one run may use. Past any of them it is ended, with everything that it started. */
@@ -46,8 +46,8 @@ const unshareArguments = ["--user", "--map-root-user", "--net", "--pid", "--fork
 
 /** Finds out what this machine can enforce. A missing fence is said, and the others still hold. */
 export async function openFence({ prlimit, unshare }: FenceTools): Promise<Fence> {
-  const limits = existsSync(prlimit) && (await succeeds(prlimit, ["--core=0", "--", prlimit, "--version"]));
-  const apart = existsSync(unshare) && (await succeeds(unshare, [...unshareArguments, unshare, "--version"]));
+  const limits = isThere(prlimit) && (await succeeds(prlimit, ["--core=0", "--", prlimit, "--version"]));
+  const apart = isThere(unshare) && (await succeeds(unshare, [...unshareArguments, unshare, "--version"]));
   return {
     missing: [
       ...(limits ? [] : ["no CPU and memory limits: prlimit (util-linux) is not there or does not work"]),
@@ -60,6 +60,8 @@ export async function openFence({ prlimit, unshare }: FenceTools): Promise<Fence
       ]),
   };
 }
+
+const isThere = (program: string): boolean => isAbsolute(program) && existsSync(program);
 
 // The hard CPU limit is the soft one: a Go program ignores the soft limit's signal.
 const prlimitArguments = ({ cpuSeconds, memoryBytes, outputBytes }: FenceLimits): string[] => [

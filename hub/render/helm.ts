@@ -25,6 +25,8 @@ export const defaultKubernetes = "1.36";
 /** Beside the chart, where no file of a commit can be. */
 const chartFolder = "chart";
 const inlineValues = "values.json";
+// Under names of ours: Helm would cut a path at its commas.
+const valuesFile = (n: number): string => `values-${n}.yaml`;
 
 /**
  * `helm template` of a chart at a commit, with its CRDs and without its tests: as many renderings as wanted, at once. A
@@ -39,13 +41,15 @@ export async function templateChart(
 ): Promise<ManifestFile[][]> {
   const files = await filesUnder(folder);
   checkChart(folder, files);
-  const paths = new Set(files.map(({ path }) => path));
-  for (const [n, file] of inputs.valuesFiles.entries())
-    if (!paths.has(posix.join(folder, file)))
-      throw new RenderRefused(`spec.source.helm.valuesFiles[${n}]: ${posix.join(folder, file)} is not in this commit`);
+  const byPath = new Map(files.map((file) => [file.path, file]));
+  const valuesFiles = inputs.valuesFiles.map((name, n) => {
+    const file = byPath.get(posix.join(folder, name));
+    if (file !== undefined) return { path: valuesFile(n), bytes: file.bytes };
+    throw new RenderRefused(`spec.source.helm.valuesFiles[${n}]: ${posix.join(folder, name)} is not in this commit`);
+  });
   const placed = files.map(({ path, bytes }) => ({ path: `${chartFolder}/${posix.relative(folder, path)}`, bytes }));
   const values = { path: inlineValues, bytes: Buffer.from(JSON.stringify(inputs.values)) };
-  return await inWorkplace([...placed, values], async (root) => {
+  return await inWorkplace([...placed, ...valuesFiles, values], async (root) => {
     const render = async () =>
       perTemplate(folder, await tools.run("helm", templateArguments(inputs), root, options.signal));
     return await Promise.all(Array.from({ length: options.renderings }, render));
@@ -61,8 +65,7 @@ const templateArguments = ({ release, namespace, valuesFiles, kubernetes }: Helm
   "--skip-tests",
   `--kube-version=${kubernetes.version ?? defaultKubernetes}`,
   ...kubernetes.apis.map((api) => `--api-versions=${api}`),
-  // Helm takes a comma for the end of a name.
-  ...valuesFiles.map((file) => `--values=${posix.join(chartFolder, file).replaceAll(/[\\,]/g, String.raw`\$&`)}`),
+  ...valuesFiles.map((_, n) => `--values=${valuesFile(n)}`),
   `--values=${inlineValues}`,
 ];
 

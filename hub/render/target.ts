@@ -6,6 +6,10 @@ export type RenderTarget = {
   /** Names the Application in messages. */
   readonly application: string;
   readonly files: readonly ManifestFile[];
+  /** A second rendering of the same inputs: objects that differ in it have content that nobody could repeat. */
+  readonly again?: readonly ManifestFile[] | undefined;
+  /** Made by Helm: what it would run only when a release goes or returns is no desired object. */
+  readonly isRelease?: boolean;
   readonly namespace: string;
 };
 
@@ -20,16 +24,6 @@ export type Rendered = {
   /** `refKey` of every object: no object may be in two Applications of one cluster. */
   readonly keys: readonly string[];
 };
-
-/**
- * What a folder's files ask for when nobody says. A tool's own files are not manifests: applied as they are, they would be
- * objects of a kind that no server has.
- */
-export function rendererFor(paths: readonly string[]): "plain" | "kustomize" | "helm" {
-  const names = new Set(paths.map((path) => path.slice(path.lastIndexOf("/") + 1)));
-  if (["kustomization.yaml", "kustomization.yml", "Kustomization"].some((name) => names.has(name))) return "kustomize";
-  return names.has("Chart.yaml") ? "helm" : "plain";
-}
 
 /** Why there is no bundle: file, line and field, as far as they are known. Never content. */
 export type RenderProblem = { readonly ok: false; readonly because: string };

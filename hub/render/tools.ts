@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { isAbsolute } from "node:path";
+import { availableParallelism, tmpdir } from "node:os";
 import type { Fence, FenceLimits } from "#hub/render/fence.ts";
+import { atMost } from "#lib/at-most.ts";
 import { RenderRefused } from "#hub/render/render-problem.ts";
 
 /** The versions that render. Another one could give other objects from the same commit. */
@@ -19,9 +21,12 @@ export type Tools = {
 };
 
 export function openTools(fence: Fence, paths: Readonly<Record<ToolName, string>>): Tools {
+  // A round may want a chart for a hundred clusters: each of their children takes memory.
+  const limited = atMost(availableParallelism());
   const versions = new Map<ToolName, string>();
   const runOne = async (tool: ToolName, arguments_: readonly string[], directory: string, signal?: AbortSignal) => {
-    const outcome = await fence.run({ binary: paths[tool], arguments: arguments_, directory, limits, signal });
+    const command = { binary: paths[tool], arguments: arguments_, directory, limits, signal };
+    const outcome = await limited(() => fence.run(command));
     if (outcome.kind === "done") return outcome.output;
     if (outcome.kind === "over") throw new RenderRefused(`${tool} ${outcome.because}`);
     throw new RenderRefused(`${tool}: ${lastWords(outcome.complaint, directory)}`);
@@ -29,7 +34,7 @@ export function openTools(fence: Fence, paths: Readonly<Record<ToolName, string>
   const check = async (tool: ToolName): Promise<void> => {
     const wanted = toolVersions[tool];
     const how = `install it from ${homes[tool]}, name it with PLUMBLINE_${tool.toUpperCase()}, and start the hub again (in a clone: node tools/setup.js ${tool})`;
-    if (!existsSync(paths[tool]))
+    if (!isAbsolute(paths[tool]) || !existsSync(paths[tool]))
       throw new RenderRefused(`this needs ${tool} ${wanted}, which the hub has not: ${how}`);
     if (!versions.has(tool)) versions.set(tool, (await runOne(tool, ["version"], tmpdir())).toString("utf8"));
     const found = /v?(\d+\.\d+(?:\.\d+)?(?:-[\w.]+)?)/.exec(versions.get(tool)!)?.[1] ?? "of no known version";
