@@ -7,8 +7,17 @@ export type HealthState = "Current" | "InProgress" | "Failed" | "Terminating" | 
 export const current = (reason = ""): Health => ({ state: "Current", reason });
 export const inProgress = (reason: string): Health => ({ state: "InProgress", reason });
 export const failed = (reason: string): Health => ({ state: "Failed", reason });
+export const unknown = (reason: string): Health => ({ state: "Unknown", reason });
 
-export type Condition = { type: string; status: string; reason: string; message: string; atMs: number };
+export type Condition = {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly atMs: number;
+  /** Generation of the object that it speaks of, where controllers say so. */
+  readonly observedGeneration: number | undefined;
+};
 
 export const section = (object: KubeObject, name: "spec" | "status"): JsonObject => asObject(object[name] as Json);
 
@@ -31,9 +40,17 @@ export function conditionsOf(object: KubeObject): Map<string, Condition> {
       reason: text(condition["reason"]),
       message: text(condition["message"]),
       atMs: Date.parse(text(condition["lastTransitionTime"])),
+      observedGeneration: observedGeneration(condition),
     },
   ]);
   return new Map(conditions);
+}
+
+/** Argo Rollouts writes it as text; old versions of it wrote a hash, which says nothing. */
+export function observedGeneration(said: JsonObject): number | undefined {
+  const observed = said["observedGeneration"];
+  if (typeof observed === "string") return /^\d+$/.test(observed) ? Number(observed) : undefined;
+  return observed === undefined || observed === null ? undefined : count(observed);
 }
 
 /** "ProgressDeadlineExceeded: ReplicaSet has timed out progressing", or what of it is there. */

@@ -13,32 +13,39 @@ import {
   type Health,
 } from "./condition.ts";
 
-// kstatus: a Pod that cannot be scheduled for so long will not be without help.
-const schedulingGraceMs = 15_000;
-const hopelessWaiting = new Set([
-  "CrashLoopBackOff",
-  "ImagePullBackOff",
-  "ErrImagePull",
-  "InvalidImageName",
-  "CreateContainerConfigError",
-  "CreateContainerError",
-  "RunContainerError",
-]);
+// The controller looks at a deadline a second after it has passed; one that is away looks never.
+const deadlineGraceMs = 30_000;
+/** Progressing conditions of a rollout that is on its way; only such a one has a deadline. */
+const underWay = new Set(["NewReplicaSetCreated", "FoundNewReplicaSet", "ReplicaSetUpdated", "DeploymentResumed"]);
+const noDeadline = 2_147_483_647;
 
-export function deploymentHealth(object: KubeObject): Health {
+export function deploymentHealth(object: KubeObject, nowMs: number): Health {
+  const spec = section(object, "spec");
   const status = section(object, "status");
   const conditions = conditionsOf(object);
   const progressing = conditions.get("Progressing");
   if (progressing?.reason === "ProgressDeadlineExceeded") return failed(explain(progressing));
   const failure = conditions.get("ReplicaFailure");
   if (failure?.status === "True") return failed(explain(failure));
-  const rolling = unfinished(count(section(object, "spec")["replicas"], 1), {
+  const rolling = unfinished(count(spec["replicas"], 1), {
     exist: count(status["replicas"]),
     updated: count(status["updatedReplicas"]),
     ready: count(status["readyReplicas"]),
     available: count(status["availableReplicas"]),
   });
-  return rolling ?? current();
+  if (rolling === undefined) return current();
+  if (spec["paused"] === true) return inProgress(`its rollout is paused: ${rolling.reason}`);
+  const deadlineSeconds = count(spec["progressDeadlineSeconds"], 600);
+  const since = progressedAtMs(object);
+  const isLate = nowMs - since > deadlineSeconds * 1000 + deadlineGraceMs;
+  if (deadlineSeconds !== noDeadline && progressing !== undefined && underWay.has(progressing.reason) && isLate)
+    return failed(`no progress for more than ${deadlineSeconds} s: ${rolling.reason}`);
+  return rolling;
+}
+
+function progressedAtMs(object: KubeObject): number {
+  const progressing = asList(section(object, "status")["conditions"]).find(({ type }) => type === "Progressing");
+  return Date.parse(text(progressing?.["lastUpdateTime"]));
 }
 
 export function statefulSetHealth(object: KubeObject): Health {
@@ -50,6 +57,9 @@ export function statefulSetHealth(object: KubeObject): Health {
   const exist = count(status["replicas"]);
   if (ready < wanted) return inProgress(`${ready} of ${wanted} replicas are ready`);
   if (exist > wanted) return inProgress(`${exist - wanted} surplus replicas are ending`);
+  const available = count(status["availableReplicas"]);
+  if (count(spec["minReadySeconds"]) > 0 && available < wanted)
+    return inProgress(`${available} of ${wanted} replicas are available`);
   if (text(strategy["type"]) === "OnDelete") return current();
   const partition = count(asObject(strategy["rollingUpdate"])["partition"]);
   const updated = count(status["updatedReplicas"]);
@@ -73,52 +83,21 @@ export function daemonSetHealth(object: KubeObject): Health {
   return rolling ?? current();
 }
 
-/** A Job is Current once it has started: it is then doing what it is for. */
-export function jobHealth(object: KubeObject): Health {
-  const conditions = conditionsOf(object);
-  const failure = conditions.get("Failed") ?? conditions.get("FailureTarget");
+/** ReplicaSets and ReplicationControllers: their pods are never updated, only counted. */
+export function replicaSetHealth(object: KubeObject): Health {
+  const status = section(object, "status");
+  const failure = conditionsOf(object).get("ReplicaFailure");
   if (failure?.status === "True") return failed(explain(failure));
-  if (conditions.get("Complete")?.status === "True") return current("Complete");
-  if (section(object, "spec")["suspend"] === true) return current("Suspended");
-  if (section(object, "status")["startTime"] === undefined) return inProgress("waits to start");
-  return current("Running");
-}
-
-export const isJobComplete = (object: KubeObject): boolean =>
-  object.kind === "Job" && conditionsOf(object).get("Complete")?.status === "True";
-
-export function podHealth(object: KubeObject, nowMs: number): Health {
-  const status = section(object, "status");
-  const conditions = conditionsOf(object);
-  switch (text(status["phase"])) {
-    case "Succeeded":
-      return current("Succeeded");
-    case "Failed":
-      return failed([text(status["reason"]), text(status["message"])].filter(Boolean).join(": ") || "Failed");
-    case "Running":
-      if (conditions.get("Ready")?.status === "True") return current();
-      break;
-  }
-  const waiting = waitingContainer(object);
-  if (waiting !== undefined)
-    return hopelessWaiting.has(waiting.reason) ? failed(waiting.text) : inProgress(waiting.text);
-  const scheduled = conditions.get("PodScheduled");
-  if (scheduled?.status === "False" && scheduled.reason === "Unschedulable")
-    return nowMs - scheduled.atMs >= schedulingGraceMs ? failed(explain(scheduled)) : inProgress(explain(scheduled));
-  return inProgress(text(status["phase"]) === "Running" ? "is not ready" : "is starting");
-}
-
-function waitingContainer(object: KubeObject): { reason: string; text: string } | undefined {
-  const status = section(object, "status");
-  const containers = [...asList(status["initContainerStatuses"]), ...asList(status["containerStatuses"])];
-  for (const container of containers) {
-    const waiting = asObject(asObject(container["state"])["waiting"]);
-    const reason = text(waiting["reason"]);
-    if (reason === "" || reason === "PodInitializing" || reason === "ContainerCreating") continue;
-    const message = text(waiting["message"]);
-    return { reason, text: `container ${text(container["name"])}: ${reason}${message === "" ? "" : `: ${message}`}` };
-  }
-  return undefined;
+  const wanted = count(section(object, "spec")["replicas"], 1);
+  const labelled = count(status["fullyLabeledReplicas"]);
+  if (labelled < wanted) return inProgress(`${labelled} of ${wanted} replicas exist`);
+  const rolling = unfinished(wanted, {
+    exist: count(status["replicas"]),
+    updated: wanted,
+    ready: count(status["readyReplicas"]),
+    available: count(status["availableReplicas"]),
+  });
+  return rolling ?? current();
 }
 
 function unfinished(
