@@ -1,0 +1,85 @@
+import { kubeconfigAccess } from "#agent/cluster/access.ts";
+import type { Cluster } from "#agent/cluster/cluster.ts";
+import { openKubernetes } from "#agent/cluster/kubernetes.ts";
+import type { SimulatedRequest } from "#agent/cluster/simulated/faults.ts";
+import { createSimulatedCluster, type SimulatedCluster } from "#agent/cluster/simulated/simulated.ts";
+import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
+
+/** Requests by "verb resource"; a dry run is no write and counts as one of its own. */
+export type Counts = Record<string, number>;
+
+/** The API server that a case runs on. */
+export type Backend = AsyncDisposable & {
+  /** Undefined on the simulated one. */
+  readonly plane: ControlPlane | undefined;
+  /** Undefined on the real one. */
+  readonly simulated: SimulatedCluster | undefined;
+  /** A connection of an agent under a user of its own. */
+  agent(user: string): Promise<Cluster>;
+  /** Somebody else, under a field manager's name. */
+  as(manager: string): Promise<Cluster>;
+  /** What that agent asked for so far, without the Secrets of its memory in `namespace`. */
+  requests(user: string, namespace: string): Promise<Counts>;
+};
+
+export async function realBackend(options: { controllerManager?: boolean } = {}): Promise<Backend> {
+  await using started = new AsyncDisposableStack();
+  const plane = started.use(await startControlPlane(options));
+  const people = new Map<string, Cluster>();
+  const open = async (user: string, manager?: string): Promise<Cluster> =>
+    openKubernetes(
+      await kubeconfigAccess(await plane.kubeconfig(user, ["system:masters"])),
+      manager === undefined ? {} : { manager },
+    );
+  const all = started.move();
+  return {
+    plane,
+    simulated: undefined,
+    agent: (user) => open(user),
+    async as(manager) {
+      const known = people.get(manager) ?? all.use(await open("people", manager));
+      people.set(manager, known);
+      return known;
+    },
+    async requests(user, namespace) {
+      const own = (await plane.requests()).filter((request) => request.user === user);
+      const others = own.filter((request) => request.namespace !== namespace);
+      return count(
+        others.map(({ verb, resource, uri }) => `${uri.includes("dryRun=All") ? "dry-run" : verb} ${resource}`),
+      );
+    },
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
+export function simulatedBackend(): Backend {
+  const simulated = createSimulatedCluster();
+  const seen = new Map<string, { namespace: string; name: string }[]>();
+  return {
+    plane: undefined,
+    simulated,
+    async agent(user) {
+      if (!seen.has(user)) {
+        const own: { namespace: string; name: string }[] = [];
+        seen.set(user, own);
+        // Matches nothing: it only looks at what passes.
+        const look = ({ manager, verb, resource, namespace, isDryRun }: SimulatedRequest): boolean => {
+          if (manager === "plumbline") own.push({ namespace, name: `${isDryRun ? "dry-run" : verb} ${resource}` });
+          return false;
+        };
+        simulated.before(look, () => undefined);
+      }
+      return simulated.connect();
+    },
+    as: async (manager) => simulated.connect(manager),
+    requests: async (user, namespace) =>
+      count((seen.get(user) ?? []).filter((request) => request.namespace !== namespace).map(({ name }) => name)),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+function count(names: readonly string[]): Counts {
+  const counts: Counts = {};
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
+  return counts;
+}

@@ -1,0 +1,107 @@
+import { silence, type DriftCase } from "./case.ts";
+import { deployment, settings } from "./objects.ts";
+import type { World } from "./world.ts";
+
+const image = (object: any): any => object.spec.template.spec.containers[0];
+const path = "spec.template.spec.containers[name=web].image";
+
+/** Other people's writes to what is ours. */
+export const handCases: readonly DriftCase[] = [
+  ...["kubectl-edit", "kubectl-set", "kubectl-patch"].map((tool): DriftCase => ({
+    number: 8,
+    name: `a value changed by ${tool}`,
+    expected: { reported: [`changed, healed: ${path} by ${tool}`], restored: true, writes: { "patch deployments": 1 } },
+    async run(world) {
+      const web = deployment(world);
+      await world.deploy([web]);
+      return world.observe(() => world.edit(web, (there) => (image(there).image = "shop:evil"), tool));
+    },
+  })),
+  {
+    number: 8,
+    name: "a value changed by another's server-side apply",
+    expected: {
+      reported: ["changed, healed: data.level by kubectl"],
+      restored: true,
+      writes: { "patch configmaps": 1 },
+    },
+    async run(world) {
+      await world.deploy([settings(world, { level: "info" })]);
+      const other = await world.backend.as("kubectl");
+      return world.observe(() => other.apply(settings(world, { level: "debug" }), { force: true }));
+    },
+  },
+  {
+    number: 9,
+    name: "the same value applied by another",
+    expected: silence,
+    async run(world) {
+      await world.deploy([settings(world, { level: "info" })]);
+      const other = await world.backend.as("kubectl");
+      return world.observe(() => other.apply(settings(world, { level: "info" }), { force: true }));
+    },
+  },
+  {
+    number: 10,
+    name: "changed by one and put back by another before anyone looks",
+    expected: { ...silence, writes: { "patch configmaps": 1 } },
+    async run(world) {
+      await world.deploy([settings(world, { level: "info" })]);
+      return world.observeOffline(async () => {
+        await world.edit(settings(world, {}), (there) => (there.data.level = "debug"), "first");
+        await world.edit(settings(world, {}), (there) => (there.data.level = "info"), "second");
+      });
+    },
+  },
+  {
+    number: 11,
+    name: "scaled by hand, without an autoscaler",
+    expected: {
+      reported: ["changed, healed: spec.replicas by kubectl-edit"],
+      restored: true,
+      writes: { "patch deployments": 1 },
+    },
+    async run(world) {
+      const web = deployment(world, { replicas: 2 });
+      await world.deploy([web]);
+      return world.observe(() => world.edit(web, (there) => (there.spec.replicas = 5)));
+    },
+  },
+  {
+    number: 18,
+    name: "managedFields cleared, and a deletion from Git afterwards",
+    todo: "before-first-apply stays",
+    expected: { ...silence, writes: { "patch configmaps": 1 } },
+    async run(world) {
+      const a = settings(world, { level: "info", gone: "soon" });
+      await world.deploy([a]);
+      const observed = await world.observe(() => world.edit(a, (there) => (there.metadata.managedFields = [{}])));
+      await world.deploy([settings(world, { level: "info" })]);
+      const { data } = (await world.get(a)) as { data?: unknown };
+      if (JSON.stringify(data) !== '{"level":"info"}')
+        throw new Error(`an orphan field stays: ${JSON.stringify(data)}`);
+      return observed;
+    },
+  },
+  {
+    number: 19,
+    name: "a forged entry: ours kept, the value another",
+    expected: {
+      reported: ["changed, healed: data.level by unknown (admission or a forged entry)"],
+      restored: true,
+      writes: { "patch configmaps": 1 },
+    },
+    run: forged,
+  },
+];
+
+async function forged(world: World) {
+  const a = settings(world, { level: "info" });
+  await world.deploy([a]);
+  // Takes the field with its value, then gives the entry back as it was: the server believes what it is told.
+  const before = (await world.get(a)).metadata.managedFields;
+  return world.observeOffline(async () => {
+    await world.edit(a, (there) => (there.data.level = "debug"));
+    await world.edit(a, (there) => (there.metadata.managedFields = before));
+  });
+}

@@ -1,0 +1,283 @@
+import type { Cluster, ObjectAddress } from "#agent/cluster/cluster.ts";
+import { startEngine, type Engine } from "#agent/engine/engine.ts";
+import { Journal } from "#agent/report/journal.ts";
+import { silentLog } from "#lib/log.ts";
+import { openTelemetry } from "#lib/telemetry.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
+import type { Delivery } from "#proto/desired-state.ts";
+import { DriftKind, DriftState, type Drift } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import { clusterId } from "#proto/ids.ts";
+import { refKey, refOf, type Json, type KubeObject } from "#proto/object.ts";
+import { Documents } from "#test/harness/documents.ts";
+import type { Backend, Counts } from "./backend.ts";
+import { tapped, type Judged } from "./tap.ts";
+
+/** What a case brought about, as the journal and the API server tell it. */
+export type Observed = {
+  /** "changed, healed: data.level by kubectl-edit"; foreign fields as their notice says. */
+  readonly reported: readonly string[];
+  /** Every object is again what it was before, as far as anyone can see. */
+  readonly restored: boolean;
+  /** Somebody still writes ten minutes after. */
+  readonly loops: boolean;
+  /** Changing requests and dry runs of the agent. */
+  readonly writes: Counts;
+};
+
+/** Ten minutes, in steps that double: what was waiting has its answer before the next step. */
+const waits = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].map((seconds) => seconds * 1_000);
+
+/** One agent's engine in this process, with a clock of its own, and one namespace for its case. */
+export class World implements AsyncDisposable {
+  readonly backend: Backend;
+  readonly namespace: string;
+  readonly documents: Documents;
+  readonly clock = new VirtualClock(Date.now());
+  readonly user: string;
+  readonly agentNamespace: string;
+  person!: Cluster;
+  engine!: Engine;
+  /** Of all its lives. */
+  readonly journal = new Journal(1_000, () => Date.now());
+  #cluster!: Cluster;
+  readonly #judged: Judged = new Map();
+  #deployed: readonly KubeObject[] = [];
+  #wrapAgent: (cluster: Cluster) => Cluster = (cluster) => cluster;
+
+  constructor(backend: Backend, name: string) {
+    this.backend = backend;
+    this.namespace = `shop-${name}`;
+    this.agentNamespace = `plumbline-agent-${name}`;
+    this.user = `agent-${name}`;
+    this.documents = new Documents(clusterId(`eu-${name}`));
+  }
+
+  static async open(backend: Backend, name: string): Promise<World> {
+    const world = new World(backend, name);
+    world.person = await backend.as("kubectl-edit");
+    await world.person.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: world.agentNamespace } });
+    await world.start();
+    return world;
+  }
+
+  get label(): Record<string, string> {
+    return { "plumbline.dev/agent": this.documents.cluster };
+  }
+
+  async start(): Promise<void> {
+    this.#judged.clear();
+    this.#cluster = this.#wrapAgent(tapped(await this.backend.agent(this.user), this.#judged));
+    this.engine = await startEngine({
+      cluster: this.#cluster,
+      clusterId: this.documents.cluster,
+      namespace: this.agentNamespace,
+      trust: { rootKey: this.documents.rootKey, sealingKey: this.documents.sealingKey },
+      fetch: this.documents.fetch,
+      journal: this.journal,
+      clock: this.clock,
+      log: silentLog,
+      telemetry: await openTelemetry("test", undefined),
+      onStatus: () => undefined,
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.engine[Symbol.asyncDispose]();
+    await this.#cluster[Symbol.asyncDispose]();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** The agent's connection from its next start on, for a case that needs a restricted one. */
+  wrapAgent(wrap: (cluster: Cluster) => Cluster): void {
+    this.#wrapAgent = wrap;
+  }
+
+  /** One Application "shop" with these objects and the namespace. */
+  async deploy(objects: readonly KubeObject[], delivery: Partial<Delivery> = {}): Promise<void> {
+    const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: this.namespace } };
+    await this.take(this.documents.run("shop", [namespace, ...objects], delivery));
+    this.#deployed = objects;
+    await this.caughtUp();
+  }
+
+  async take(...entries: Parameters<Documents["sign"]>): Promise<void> {
+    this.engine.take(this.documents.sign(...entries), "");
+    await this.engine.settled();
+  }
+
+  address(object: Pick<KubeObject, "apiVersion" | "kind" | "metadata">): ObjectAddress {
+    return { ...refOf(object), apiVersion: object.apiVersion };
+  }
+
+  async get(object: KubeObject): Promise<KubeObject> {
+    const found = await this.person.get(this.address(object));
+    if (found === undefined) throw new Error(`${object.kind} ${object.metadata.name} is not there`);
+    return found;
+  }
+
+  /** Somebody changes the object as it is, under that manager's name. */
+  async edit(object: KubeObject, change: (object: any) => void, manager = "kubectl-edit"): Promise<KubeObject> {
+    const hand = await this.backend.as(manager);
+    for (;;) {
+      const there = await this.get(object);
+      change(there);
+      try {
+        return await hand.replace(there);
+      } catch (error) {
+        if ((error as { status?: number }).status !== 409) throw error;
+      }
+    }
+  }
+
+  async delete(object: KubeObject, propagation: "Background" | "Orphan" = "Background"): Promise<void> {
+    const { uid = "" } = (await this.get(object)).metadata;
+    await this.person.delete(this.address(object), { uid, propagation });
+  }
+
+  /** Resolves when the agent has judged the newest version of everything deployed, and does nothing more by itself. */
+  async caughtUp(): Promise<void> {
+    await this.until(async () => {
+      for (const object of this.#deployed) {
+        const there = await this.person.get(this.address(object));
+        const judged = this.#judged.get(refKey(refOf(object)));
+        if (there === undefined ? judged !== "deleted" : !isAtLeast(judged, there)) return false;
+      }
+      const before = this.#judgedText();
+      await this.engine.settled();
+      return before === this.#judgedText();
+    });
+  }
+
+  /** Waits for what a watch brings; the test's own limit is the only clock. */
+  async until(holds: () => boolean | Promise<boolean>): Promise<void> {
+    while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  /** Does something to what is deployed, and tells what came of it. */
+  async observe(meddle: () => Promise<unknown>): Promise<Observed> {
+    const before = await this.#snapshot();
+    const { sequence } = this.#mark();
+    const asked = await this.requests();
+    await meddle();
+    await this.caughtUp();
+    for (const ms of waits) {
+      await this.clock.advance(ms);
+      await this.caughtUp();
+    }
+    const after = await this.requests();
+    const version = await this.#versions();
+    await this.clock.advance(600_000);
+    await this.caughtUp();
+    const last = await this.requests();
+    return {
+      reported: this.reports(sequence),
+      restored: JSON.stringify(await this.#snapshot()) === JSON.stringify(before),
+      loops: JSON.stringify([after, version]) !== JSON.stringify([last, await this.#versions()]),
+      writes: difference(asked, last),
+    };
+  }
+
+  /** The same while the agent is down: it is back before anyone looks. */
+  observeOffline(meddle: () => Promise<unknown>): Promise<Observed> {
+    return this.observe(async () => {
+      await this.stop();
+      await meddle();
+      await this.start();
+    });
+  }
+
+  /** Events of drift in words, after that sequence number. */
+  reports(sequence = 0n): string[] {
+    return this.journal
+      .after(sequence)
+      .flatMap(({ body }) =>
+        body?.$case === "drift" ? [describe(body.value)] : body?.$case === "notice" ? [body.value.text] : [],
+      );
+  }
+
+  drifts(): Drift[] {
+    return this.journal.after(0n).flatMap(({ body }) => (body?.$case === "drift" ? [body.value] : []));
+  }
+
+  events($case: string): unknown[] {
+    return this.journal.after(0n).flatMap(({ body }) => (body?.$case === $case ? [body.value] : []));
+  }
+
+  requests(): Promise<Counts> {
+    return this.backend.requests(this.user, this.agentNamespace);
+  }
+
+  #mark(): { sequence: bigint } {
+    return { sequence: this.journal.after(0n).at(-1)?.sequence ?? 0n };
+  }
+
+  #judgedText(): string {
+    return [...this.#judged].map(([key, version]) => `${key}@${version}`).join(" ");
+  }
+
+  async #versions(): Promise<unknown[]> {
+    return Promise.all(
+      this.#deployed.map(async (object) => (await this.person.get(this.address(object)))?.metadata.resourceVersion),
+    );
+  }
+
+  async #snapshot(): Promise<unknown[]> {
+    return Promise.all(this.#deployed.map(async (object) => contentOf(await this.person.get(this.address(object)))));
+  }
+}
+
+const isAtLeast = (judged: bigint | "deleted" | undefined, there: KubeObject): boolean =>
+  judged !== undefined && judged !== "deleted" && judged >= BigInt(there.metadata.resourceVersion ?? "0");
+
+/** What people mean by the object: without what the server counts, and what it hands out anew. */
+function contentOf(object: KubeObject | undefined): Json {
+  if (object === undefined) return null;
+  const { metadata, ...rest } = structuredClone(object) as unknown as Record<string, Json>;
+  delete rest["status"];
+  const { labels = null, annotations = null, finalizers = null } = metadata as Record<string, Json>;
+  return sorted({ ...rest, labels, annotations, finalizers });
+}
+
+const sorted = (value: Json): Json =>
+  Array.isArray(value)
+    ? value.map(sorted)
+    : typeof value === "object" && value !== null
+      ? Object.fromEntries(
+          Object.entries(value)
+            .sort(([a], [b]) => (a < b ? -1 : 1))
+            .map(([name, inner]) => [name, sorted(inner)]),
+        )
+      : value;
+
+const kinds: Readonly<Record<DriftKind, string>> = {
+  [DriftKind.UNSPECIFIED]: "?",
+  [DriftKind.CHANGED]: "changed",
+  [DriftKind.DELETED]: "deleted",
+  [DriftKind.LABEL_REMOVED]: "label removed",
+  [DriftKind.REPLACED]: "replaced",
+};
+const states: Readonly<Record<DriftState, string>> = {
+  [DriftState.UNSPECIFIED]: "?",
+  [DriftState.SEEN]: "seen",
+  [DriftState.HEALED]: "healed",
+  [DriftState.CONTESTED]: "contested",
+  [DriftState.ENDED]: "ended",
+};
+
+function describe({ kind, state, fields, tool }: Drift): string {
+  const paths = fields.map(({ path }) => path).join(", ");
+  const by = tool === "" ? "" : ` by ${tool}`;
+  return `${kinds[kind]}, ${states[state]}${paths === "" ? "" : `: ${paths}`}${by}`;
+}
+
+function difference(before: Counts, after: Counts): Counts {
+  const spent: Counts = {};
+  for (const [name, count] of Object.entries(after)) {
+    const more = count - (before[name] ?? 0);
+    if (more > 0 && !/^(get|list|watch) /.test(name)) spent[name] = more;
+  }
+  return spent;
+}
