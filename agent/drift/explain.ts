@@ -4,6 +4,8 @@ import { canonicalJson } from "#proto/json.ts";
 import { groupOf, type Json, type KubeObject, type ManagedFieldsEntry } from "#proto/object.ts";
 import { normalForm } from "./baseline.ts";
 import { ownedValues, ownEntry } from "./fields.ts";
+import { isWithin, valueAt } from "./paths.ts";
+import type { ForeignField } from "./foreign.ts";
 
 export type FieldDrift = { readonly path: string; readonly before: string; readonly after: string };
 
@@ -41,6 +43,11 @@ export function driftOf(answer: KubeObject, seen: KubeObject, salt: string): Exp
   };
 }
 
+/** Fields of others that are taken away, in the words of drift. */
+export function explainForeign(object: KubeObject, fields: readonly ForeignField[], salt: string): FieldDrift[] {
+  return fields.map(({ path }) => ({ path, before: "", after: shown(valueAt(object, path), isSecret(object), salt) }));
+}
+
 /** Whoever owns the changed paths now; the newest of several. */
 function changerOf(seen: KubeObject, paths: readonly string[]): { tool: string; changedAtMs: number } {
   const entries = (seen.metadata.managedFields ?? []).filter(
@@ -57,9 +64,6 @@ function owns(entry: ManagedFieldsEntry, seen: KubeObject, paths: readonly strin
   const owned = ownedValues(entry.fieldsV1 ?? {}, seen).map(({ path }) => path);
   return owned.some((path) => paths.some((changed) => isWithin(path, changed) || isWithin(changed, path)));
 }
-
-const isWithin = (path: string, root: string): boolean =>
-  path === root || (path.startsWith(root) && [".", "["].includes(path.charAt(root.length)));
 
 const timeOf = (entry: ManagedFieldsEntry): number => Date.parse(entry.time ?? "") || 0;
 

@@ -1,3 +1,5 @@
+import { valueAt } from "#agent/drift/paths.ts";
+import { replicasPath } from "#agent/drift/yields.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 import { openBundle } from "#proto/bundle.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
@@ -7,7 +9,8 @@ import { canonicalJson, sha256Hex } from "#proto/json.ts";
 /** Marks what an agent owns; one label selector then watches all of it. */
 export const agentLabel = "plumbline.dev/agent";
 
-export type Desired = { readonly object: KubeObject; readonly hash: string };
+/** `yielded`: paths that are left out of `object`, or kept as they are, because somebody else has them. */
+export type Desired = { readonly object: KubeObject; readonly hash: string; readonly yielded?: readonly string[] };
 
 /**
  * A verified bundle: its identities are kept, its objects are opened when they are needed and forgotten after, because
@@ -18,6 +21,8 @@ export type Bundle = {
   readonly run: RunEntry;
   readonly slices: readonly Uint8Array[];
   readonly keys: ReadonlySet<string>;
+  /** Something in it has replicas, which an autoscaler may take. */
+  readonly scales: boolean;
   /** By key, with the agent's label, in the order of the bundle. */
   desired(): ReadonlyMap<string, Desired>;
   forget(): void;
@@ -40,6 +45,7 @@ export function takeBundle(
     run,
     slices,
     keys: new Set(opened.keys()),
+    scales: [...opened.values()].some(({ object }) => valueAt(object, replicasPath) !== undefined),
     desired: () => (opened ??= open()),
     forget: () => void (opened = undefined),
   };

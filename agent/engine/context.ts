@@ -8,6 +8,7 @@ import type { Log } from "#lib/log.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { ClusterId } from "#proto/ids.ts";
 import { parseRefKey } from "#proto/object.ts";
+import type { Autoscalers } from "./autoscalers.ts";
 import type { ApplicationState, Model, Tracked } from "./model.ts";
 
 /** What every part of the engine works with. */
@@ -31,6 +32,11 @@ export type Context = {
   touched(application: ApplicationState): void;
   /** An apply of this object has its answer and its baseline: events that were held are judged now. */
   released(tracked: Tracked): void;
+  /** Looks at this object again, by name. */
+  look(key: string): void;
+  /** Saves this Application's head soon: something in it changed without an apply. */
+  remember(application: ApplicationState): void;
+  readonly autoscalers: Autoscalers;
   /** Watches this kind from now on. */
   watch(apiVersion: string, kind: string): Promise<void>;
   /** Resolves true when `holds` does, false after `limitMs`. Asked again whenever anything is touched. */

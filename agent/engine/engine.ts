@@ -13,13 +13,14 @@ import { verifyDesiredState } from "#proto/envelope.ts";
 import { compareOrder } from "#proto/desired-state.ts";
 import { parseRefKey } from "#proto/object.ts";
 import { sha256Hex } from "#proto/json.ts";
-import type { Context } from "./context.ts";
+import { createAutoscalers } from "./autoscalers.ts";
+import { saveHead, type Context } from "./context.ts";
 import { fetchBundles, fetchRetryMs, openStored, takeDocument, type FetchBlob, type Trust } from "./documents.ts";
 import { heal } from "./heal.ts";
 import { judgeHeld, type Suspicion } from "./judge.ts";
 import { applicationOf, createModel, track, type ApplicationState } from "./model.ts";
 import { tellReceipts, repeatReceipt } from "./receipts.ts";
-import { reconcile, settle } from "./reconcile.ts";
+import { lookAtYielded, reconcile, settle } from "./reconcile.ts";
 import { statusOf } from "./status.ts";
 import { createWatches } from "./watches.ts";
 
@@ -91,6 +92,14 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       dirty.add(application);
     },
     released: (tracked) => judgeHeld(context, tracked, suspect),
+    look: (key) => {
+      if (!suspicions.has(key)) suspect(key, { kind: "missing" });
+    },
+    remember(application) {
+      application.isUnsaved = true;
+      reconcilers.add(application.name);
+    },
+    autoscalers: createAutoscalers({ cluster, clock, log, signal: life.signal }, (key) => context.look(key)),
     watch: (apiVersion, kind) => watches.start(apiVersion, kind),
     async until(holds, limitMs, signal) {
       if (holds()) return true;
@@ -149,15 +158,17 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       again = retries.firstMs;
     }
     if (again === undefined) return;
-    later(again, () => {
-      if (!suspicions.has(key)) suspect(key, { kind: "missing" });
-    });
+    later(again, () => context.look(key));
   }, healsAtOnce);
 
   const reconcilers = new KeyedWorker<ApplicationName>(async (name) => {
     const application = applicationOf(model, name);
     try {
       await reconcile(context, application);
+      if (application.isUnsaved && application.head !== undefined) {
+        application.isUnsaved = false;
+        await saveHead(context, application, application.head);
+      }
       failures.delete(name);
       // An object that moved away is forgotten by its former owner once the new one has it.
       for (const other of waitingForMoves(name)) reconcilers.add(other);
@@ -228,6 +239,9 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       const problem = openStored(context, trust, application, loaded.slices);
       if (problem !== undefined) log.error({ problem }, "a stored bundle cannot be used; it is fetched again");
     }
+    // Before anything is judged: a scale by an autoscaler is no drift.
+    if ([...model.applications.values()].some(({ bundle }) => bundle?.scales === true))
+      await context.autoscalers.start();
     const kinds = new Map<string, { apiVersion: string; kind: string }>();
     for (const head of loaded.heads)
       for (const [key, { apiVersion }] of head.inventory) {
@@ -235,7 +249,10 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         kinds.set(`${apiVersion} ${kind}`, { apiVersion, kind });
       }
     await Promise.all([...kinds.values()].map(({ apiVersion, kind }) => watches.start(apiVersion, kind)));
-    for (const application of model.applications.values()) context.touched(application);
+    for (const application of model.applications.values()) {
+      lookAtYielded(context, application);
+      context.touched(application);
+    }
     if (model.document !== undefined) fetching = quietly(fetchAndReconcile());
   }
 
@@ -276,7 +293,14 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     },
     async [Symbol.asyncDispose]() {
       life.abort(new Error("the agent ends"));
-      await Promise.all([reconcilers.close(), healers.close(), watches.ended(), fetching, collecting]);
+      await Promise.all([
+        reconcilers.close(),
+        healers.close(),
+        watches.ended(),
+        context.autoscalers.ended(),
+        fetching,
+        collecting,
+      ]);
     },
   };
 }

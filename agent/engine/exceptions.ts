@@ -1,3 +1,4 @@
+import { isWithin } from "#agent/drift/paths.ts";
 import type { Delivery, DriftException } from "#proto/desired-state.ts";
 import { describeRef, type ObjectRef } from "#proto/object.ts";
 
@@ -32,6 +33,3 @@ function matches(pattern: string, text: string): boolean {
   }
   return at <= text.length - parts.at(-1)!.length;
 }
-
-const isWithin = (path: string, field: string): boolean =>
-  path === field || (path.startsWith(field) && [".", "["].includes(path.charAt(field.length)));

@@ -1,10 +1,13 @@
 import type { ObjectList, WatchEvent } from "#agent/cluster/cluster.ts";
 import { compare } from "#agent/drift/baseline.ts";
+import { contentHash } from "#agent/drift/content.ts";
+import { isDone } from "#agent/drift/yields.ts";
 import { healthOf } from "#agent/health/health.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 import type { Context } from "./context.ts";
 import { entryOf, ownedOf, setOwned, versionOf, type Tracked } from "./model.ts";
 import { isOurs } from "./send.ts";
+import { foreignOf, tellForeign } from "./yielding.ts";
 
 /** What an event gives reason to look at. */
 export type Suspicion =
@@ -26,6 +29,7 @@ export function judgeEvent(context: Context, event: Change, suspect: Suspect): v
   const version = versionOf(event.object);
   if (version <= tracked.version) return;
   tracked.version = version;
+  if (event.type === "DELETED") noteDone(context, tracked, event.object);
   if (event.type === "DELETED") suspect(tracked.key, { kind: "missing" });
   else judgeObject(context, tracked, event.object, suspect);
 }
@@ -50,8 +54,22 @@ export function judgeList(context: Context, list: ObjectList, keys: readonly Tra
     const object = found.get(tracked.key);
     if (object !== undefined) judgeEvent(context, { type: "MODIFIED", object }, suspect);
     // Applied after the list was made, or being applied: not missing.
-    else if (tracked.version <= listed && !tracked.isInFlight) suspect(tracked.key, { kind: "missing" });
+    else if (tracked.version <= listed && !tracked.isInFlight) {
+      if (ownedOf(context.model, tracked)?.done === true) tracked.health = doneHealth;
+      else suspect(tracked.key, { kind: "missing" });
+    }
   }
+}
+
+const doneHealth = { state: "Current", reason: "completed, and gone since" } as const;
+
+/** Remembered, so that a finished Job that is cleaned away is not run again. */
+function noteDone(context: Context, tracked: Tracked, object: KubeObject): void {
+  const owned = ownedOf(context.model, tracked);
+  if (owned === undefined || owned.baseline === null || owned.done === true || !isDone(object)) return;
+  if (owned.uid !== object.metadata.uid) return;
+  setOwned(context.model, tracked.application, tracked.key, { ...owned, done: true });
+  context.remember(context.model.applications.get(tracked.application)!);
 }
 
 function judgeObject(context: Context, tracked: Tracked, object: KubeObject, suspect: Suspect): void {
@@ -65,6 +83,9 @@ function judgeObject(context: Context, tracked: Tracked, object: KubeObject, sus
   // Pending: it will be applied anyway. Terminating: wait until it is gone.
   if (owned?.baseline === null || owned === undefined || object.metadata.deletionTimestamp !== undefined) return;
   if (entryOf(model, tracked.application)?.kind === "remove") return;
+  noteDone(context, tracked, object);
+  const { delivery } = application.head?.run ?? {};
+  const foreign = delivery === undefined ? [] : foreignOf(context, tracked.key, owned, delivery, object);
   const isReplaced = owned.uid !== "" && owned.uid !== object.metadata.uid;
   if (isReplaced && isOurs(object, context)) {
     const fields = { object: tracked.key, before: owned.uid, now: object.metadata.uid };
@@ -72,7 +93,12 @@ function judgeObject(context: Context, tracked: Tracked, object: KubeObject, sus
     setOwned(model, tracked.application, tracked.key, { ...owned, uid: object.metadata.uid ?? "" });
   }
   const verdict = compare(owned.baseline, object);
+  // What was taken from us is no foreign field: it is told once the heal has it back.
+  if (verdict === "same") tellForeign(context, application, tracked, foreign);
+  // Told, refused or contested at this very content: a status that changes all the time is no reason to ask again.
+  if (tracked.looked !== "" && tracked.looked === contentHash(object)) return;
   if (verdict !== "same" || (isReplaced && !isOurs(object, context)))
     suspect(tracked.key, { kind: "differs", seen: object, isReplaced: isReplaced && !isOurs(object, context) });
-  else if (tracked.episode !== undefined) suspect(tracked.key, { kind: "differs", seen: object, isReplaced: false });
+  else if (tracked.episode !== undefined || (delivery?.strict === true && foreign.length > 0))
+    suspect(tracked.key, { kind: "differs", seen: object, isReplaced: false });
 }

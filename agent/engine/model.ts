@@ -29,6 +29,10 @@ export type Tracked = {
   /** Contested: no heal before this monotonic time. */
   notBefore: number;
   backoffStep: number;
+  /** Content at which it was looked at and left as it is: nothing is done before it is another. */
+  looked: string;
+  /** Fields of others, as they were last told. */
+  foreign: string;
 };
 
 export type ApplicationState = {
@@ -50,6 +54,8 @@ export type ApplicationState = {
   marks: Set<number>;
   counts: { created: number; configured: number; unchanged: number; pruned: number };
   lastReceipt: string;
+  /** Something in the inventory changed that no Secret holds yet. */
+  isUnsaved: boolean;
   traceparent: string;
 };
 
@@ -87,6 +93,7 @@ export function applicationOf(model: Model, name: ApplicationName): ApplicationS
     marks: new Set(),
     counts: { created: 0, configured: 0, unchanged: 0, pruned: 0 },
     lastReceipt: "",
+    isUnsaved: false,
     traceparent: "",
   };
   model.applications.set(name, fresh);
@@ -110,6 +117,8 @@ export function track(model: Model, key: string, application: ApplicationName): 
     heals: [],
     notBefore: 0,
     backoffStep: 0,
+    looked: "",
+    foreign: "",
   };
   model.tracked.set(key, fresh);
   return fresh;

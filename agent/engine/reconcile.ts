@@ -1,14 +1,17 @@
 import { keysOf, stagesOf, type Stage } from "#agent/apply/order.ts";
 import type { Failure } from "#agent/apply/failure.ts";
+import { leavingAlone } from "#agent/drift/yields.ts";
 import type { Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { canonicalJson } from "#proto/json.ts";
 import { describeRef, parseRefKey, refKey, refOf, type KubeObject } from "#proto/object.ts";
 import { backoffMs } from "#lib/retry.ts";
 import type { Bundle, Desired } from "./bundles.ts";
-import { record, saveHead, type Context } from "./context.ts";
+import { addressOfKey, record, saveHead, type Context } from "./context.ts";
+import { exceptionFor } from "./exceptions.ts";
 import { entryOf, setOwned, track, type ApplicationState, type Model } from "./model.ts";
 import { pruneSurplus, removeWhole } from "./pruning.ts";
+import { mayOwnAgain, yieldablePaths, yielding } from "./yielding.ts";
 import { firstContact, send, type Sent } from "./send.ts";
 
 /** Requests of one Application in flight; 4 to 16 measured best against one API server. */
@@ -71,6 +74,8 @@ async function applyRun(
     application.head = { ...head, run: entry };
     return settle(context, application, "Applied", "");
   }
+  const isOtherPolicy = canonicalJson(head?.run?.delivery ?? null) !== canonicalJson(entry.delivery);
+  if (bundle.scales) await context.autoscalers.start();
   application.phase = "Applying";
   application.reason = "";
   application.problems = new Map();
@@ -91,8 +96,28 @@ async function applyRun(
   const blocked = await pruneSurplus(context, application, desired, entry, signal);
   const { environment } = entry;
   await saveHead(context, application, { ...application.head!, environment, run: entry, complete: true });
+  if (isOtherPolicy) lookAgain(context, application);
+  else lookAtYielded(context, application);
   bundle.forget();
   settle(context, application, "Applied", blocked ?? "");
+}
+
+/** Another policy may heal what the last one only told, or own what it let go. */
+function lookAgain(context: Context, application: ApplicationState): void {
+  for (const [key, { yielded }] of application.head!.inventory) {
+    const tracked = context.model.tracked.get(key);
+    if (tracked?.episode === undefined && yielded === undefined) continue;
+    tracked!.looked = "";
+    context.look(key);
+  }
+}
+
+/** What was let go for a reason that may be over, also while the agent was down. */
+export function lookAtYielded(context: Context, application: ApplicationState): void {
+  for (const [key, owned] of application.head?.inventory ?? []) {
+    const desired = owned.yielded === undefined ? undefined : application.bundle?.desired().get(key);
+    if (desired !== undefined && mayOwnAgain(context, key, owned, desired.object)) context.look(key);
+  }
 }
 
 const needsApply = (owned: Owned | undefined, hash: string): boolean =>
@@ -120,7 +145,8 @@ async function intend(
   for (const key of todo) {
     const { apiVersion } = bundle.desired().get(key)!.object;
     const before = inventory.get(key) ?? ownedByAnother(context.model, application, key);
-    inventory.set(key, { apiVersion, uid: before?.uid ?? "", applied: before?.applied ?? "", baseline: null });
+    const { uid = "", applied = "", yielded } = before ?? {};
+    inventory.set(key, { apiVersion, uid, applied, baseline: null, ...(yielded === undefined ? {} : { yielded }) });
     track(context.model, key, application.name);
   }
   const { name, environment } = { name: application.name, environment: entry.environment };
@@ -202,11 +228,12 @@ async function applyOne(
   const isFirst = owned === undefined || owned.uid === "";
   const namespace = desired.object.metadata.namespace ?? "";
   const run = application.head!.run!;
+  const present = await applicable(context, key, desired, owned, run);
   const sent: Sent = await context.telemetry.traced("agent.apply.object", { attributes: { object: key } }, () =>
-    send(context, tracked, desired, () =>
+    send(context, tracked, present, () =>
       isFirst
         ? firstContact(context, desired, run, work.fresh.has(namespace))
-        : context.cluster.apply(desired.object, { force: true, signal: context.signal }),
+        : context.cluster.apply(present.object, { force: true, signal: context.signal }),
     ),
   );
   if (!sent.ok) {
@@ -223,6 +250,24 @@ async function applyOne(
   application.counts[sent.effect] += 1;
   if (desired.object.kind === "Namespace" && sent.effect === "created") work.fresh.add(desired.object.metadata.name);
   return undefined;
+}
+
+/** The desired form without what controllers and exceptions have; only where they may is the object read first. */
+async function applicable(
+  context: Context,
+  key: string,
+  desired: Desired,
+  owned: Owned | undefined,
+  { delivery }: RunEntry,
+): Promise<Desired> {
+  const excepted = (owned?.yielded ?? []).filter(
+    (path) => exceptionFor(delivery, parseRefKey(key), path, context.clock.now()) !== undefined,
+  );
+  if (excepted.length === 0 && yieldablePaths(context, key, desired.object).length === 0) return desired;
+  const live = await context.cluster.get(addressOfKey(key, owned ?? desired.object), context.signal);
+  const { object, yielded = [] } = yielding(context, key, desired, live);
+  if (live === undefined || excepted.length + yielded.length === 0) return desired;
+  return { ...desired, object: leavingAlone(object, live, excepted), yielded: [...yielded, ...excepted] };
 }
 
 function tellProblem(context: Context, application: ApplicationState, key: string, failure: Failure): void {

@@ -10,6 +10,7 @@ import { takeOver, trackingMark } from "./adopt.ts";
 import { agentLabel, type Desired } from "./bundles.ts";
 import { addressOfKey, type Context } from "./context.ts";
 import { versionOf, type Tracked } from "./model.ts";
+import { foreignOf, tellForeign, yielding } from "./yielding.ts";
 
 export type Sent =
   | { readonly ok: true; readonly answer: KubeObject; readonly owned: Owned; readonly effect: Effect }
@@ -40,7 +41,15 @@ export async function send(
       uid: answer.metadata.uid ?? "",
       applied: desired.hash,
       baseline: baselineOf(answer, desired.object),
+      ...(desired.yielded === undefined || desired.yielded.length === 0 ? {} : { yielded: desired.yielded }),
     };
+    const application = context.model.applications.get(tracked.application);
+    const delivery = application?.head?.run?.delivery;
+    if (application !== undefined && delivery !== undefined) {
+      const foreign = foreignOf(context, tracked.key, owned, delivery, answer);
+      tellForeign(context, application, tracked, foreign);
+      if (delivery.strict && foreign.length > 0) context.look(tracked.key);
+    }
     return { ok: true, answer, owned, effect: effectOf(answer, before) };
   } catch (error) {
     context.signal.throwIfAborted();
@@ -58,10 +67,12 @@ export async function firstContact(
   isFresh: boolean,
 ): Promise<KubeObject> {
   const { cluster, signal } = context;
-  const address = addressOfKey(refKey(refOf(desired.object)), desired.object);
+  const key = refKey(refOf(desired.object));
+  const address = addressOfKey(key, desired.object);
+  const leavingTaken = (live: KubeObject): KubeObject => yielding(context, key, desired, live).object;
   const there = isFresh ? undefined : await cluster.get(address, signal);
   if (there === undefined) return cluster.apply(desired.object, { signal });
-  if (isOurs(there, context)) return cluster.apply(desired.object, { force: true, signal });
+  if (isOurs(there, context)) return cluster.apply(leavingTaken(there), { force: true, signal });
   const { adopt } = run.delivery;
   const mark = trackingMark(there);
   if (adopt !== "take" && mark !== undefined)
@@ -69,7 +80,7 @@ export async function firstContact(
   if (adopt === "never") throw refused("exists already, and delivery.adopt is never");
   if (adopt === "ifEqual") {
     try {
-      return await cluster.apply(desired.object, { signal });
+      return await cluster.apply(leavingTaken(there), { signal });
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 409) throw error;
       throw refused(
@@ -77,8 +88,8 @@ export async function firstContact(
       );
     }
   }
-  await cluster.replace(takeOver(there), signal);
-  return cluster.apply(desired.object, { force: true, signal });
+  const taken = await cluster.replace(takeOver(there), signal);
+  return cluster.apply(leavingTaken(taken), { force: true, signal });
 }
 
 export const isOurs = (object: KubeObject, context: Pick<Context, "clusterId">): boolean =>

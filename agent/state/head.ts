@@ -14,6 +14,10 @@ export type Owned = {
   readonly applied: string;
   /** Null while pending. */
   readonly baseline: Baseline | null;
+  /** Paths that were not applied, because a controller or an exception has them. */
+  readonly yielded?: readonly string[];
+  /** A Job that was seen Complete: it is not made again for the same desired form. */
+  readonly done?: true;
 };
 
 /** Objects of one Application by `refKey`. */
@@ -98,7 +102,9 @@ export const sameOwned = (a: Owned | undefined, b: Owned | undefined): boolean =
     a.applied === b.applied &&
     a.baseline?.ownershipHash === b.baseline?.ownershipHash &&
     a.baseline?.valueHash === b.baseline?.valueHash &&
-    a.baseline?.format === b.baseline?.format);
+    a.baseline?.format === b.baseline?.format &&
+    a.done === b.done &&
+    (a.yielded ?? []).join() === (b.yielded ?? []).join());
 
 function runOf(stored: StoredRun): RunEntry {
   return {

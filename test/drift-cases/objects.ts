@@ -8,7 +8,12 @@ export const settings = ({ namespace }: World, data: Record<string, string>, nam
   data,
 });
 
-export const deployment = ({ namespace }: World, spec: JsonObject = {}, container: JsonObject = {}): KubeObject => ({
+export const deployment = (
+  { namespace }: World,
+  spec: JsonObject = {},
+  container: JsonObject = {},
+  pod: JsonObject = {},
+): KubeObject => ({
   apiVersion: "apps/v1",
   kind: "Deployment",
   metadata: { name: "web", namespace },
@@ -16,7 +21,7 @@ export const deployment = ({ namespace }: World, spec: JsonObject = {}, containe
     selector: { matchLabels: { app: "web" } },
     template: {
       metadata: { labels: { app: "web" } },
-      spec: { containers: [{ name: "web", image: "shop:1", ...container }] },
+      spec: { containers: [{ name: "web", image: "shop:1", ...container }], ...pod },
     },
     ...spec,
   },

@@ -1,4 +1,5 @@
 import type { Cluster, ObjectAddress } from "#agent/cluster/cluster.ts";
+import { valueAt, withValue } from "#agent/drift/paths.ts";
 import { startEngine, type Engine } from "#agent/engine/engine.ts";
 import { Journal } from "#agent/report/journal.ts";
 import { silentLog } from "#lib/log.ts";
@@ -118,18 +119,26 @@ export class World implements AsyncDisposable {
     return found;
   }
 
-  /** Somebody changes the object as it is, under that manager's name. */
-  async edit(object: KubeObject, change: (object: any) => void, manager = "kubectl-edit"): Promise<KubeObject> {
+  /** Somebody sets fields of the object as it is, by their paths, under that manager's name; undefined removes one. */
+  async edit(
+    object: KubeObject,
+    fields: Readonly<Record<string, Json | undefined>>,
+    manager = "kubectl-edit",
+  ): Promise<KubeObject> {
     const hand = await this.backend.as(manager);
     for (;;) {
       const there = await this.get(object);
-      change(there);
+      const changed = Object.entries(fields).reduce((left, [path, value]) => withValue(left, path, value), there);
       try {
-        return await hand.replace(there);
+        return await hand.replace(changed);
       } catch (error) {
         if ((error as { status?: number }).status !== 409) throw error;
       }
     }
+  }
+
+  async value(object: KubeObject, path: string): Promise<Json | undefined> {
+    return valueAt(await this.get(object), path);
   }
 
   async delete(object: KubeObject, propagation: "Background" | "Orphan" = "Background"): Promise<void> {
@@ -194,7 +203,11 @@ export class World implements AsyncDisposable {
     return this.journal
       .after(sequence)
       .flatMap(({ body }) =>
-        body?.$case === "drift" ? [describe(body.value)] : body?.$case === "notice" ? [body.value.text] : [],
+        body?.$case === "drift"
+          ? [describe(body.value)]
+          : body?.$case === "notice"
+            ? [body.value.text.slice(body.value.text.indexOf("foreign fields"))]
+            : [],
       );
   }
 

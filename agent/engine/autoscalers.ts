@@ -1,0 +1,116 @@
+import type { Cluster, KindInfo } from "#agent/cluster/cluster.ts";
+import { valueAt } from "#agent/drift/paths.ts";
+import type { Clock } from "#lib/clock.ts";
+import { reasonOf, type Log } from "#lib/log.ts";
+import { backoffMs } from "#lib/retry.ts";
+import { groupOf, refKey, refOf, type KubeObject } from "#proto/object.ts";
+
+/** Which objects an autoscaler of this cluster scales, whoever made the autoscaler. */
+export type Autoscalers = {
+  /** Begins to follow them; resolves when all that are there are known. Again: looks for kinds that came since. */
+  start(): Promise<void>;
+  scales(key: string): boolean;
+  /** Asks the server for those of one namespace: a scale may be seen before the autoscaler that made it. */
+  look(namespace: string): Promise<void>;
+  ended(): Promise<void>;
+};
+
+const kinds = [
+  { apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler" },
+  { apiVersion: "keda.sh/v1alpha1", kind: "ScaledObject" },
+] as const;
+// Refused once, refused for long: a missing permission is not asked for every half minute.
+const retries = { firstMs: 1_000, capMs: 300_000 };
+
+type Parts = { cluster: Cluster; clock: Clock; log: Log; signal: AbortSignal };
+
+/** `released`: told of each object that no autoscaler names any more. */
+export function createAutoscalers(parts: Parts, released: (key: string) => void): Autoscalers {
+  const { cluster, clock, log, signal } = parts;
+  const targets = new Map<string, string>();
+  const following = new Map<string, { kind: KindInfo; first: Promise<void>; ended: Promise<void> }>();
+  const scales = (key: string): boolean => [...targets.values()].includes(key);
+
+  const note = (autoscaler: KubeObject, isThere: boolean): void => {
+    const key = refKey(refOf(autoscaler));
+    const before = targets.get(key);
+    const target = isThere ? targetOf(autoscaler) : undefined;
+    if (target === undefined) targets.delete(key);
+    else targets.set(key, target);
+    if (before !== undefined && before !== target && !scales(before)) released(before);
+    // KEDA makes one of these for each of its own: its kind is served from now on at the latest.
+    if (isOfKeda(autoscaler)) void start().catch(() => undefined);
+  };
+
+  const follow = async (kind: KindInfo, known: () => void): Promise<void> => {
+    let from: string | undefined;
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        if (from === undefined) {
+          const { items, resourceVersion } = await cluster.list(kind, { signal });
+          const there = new Set(items.map((item) => refKey(refOf(item))));
+          const prefix = `${kind.group}/${kind.kind}/`;
+          for (const item of items) note(item, true);
+          for (const [key, target] of targets)
+            if (key.startsWith(prefix) && !there.has(key)) {
+              targets.delete(key);
+              if (!scales(target)) released(target);
+            }
+          from = resourceVersion;
+          known();
+        }
+        for await (const event of cluster.watch(kind, from, { signal })) {
+          failures = 0;
+          if (event.type === "BOOKMARK") from = event.resourceVersion;
+          else {
+            from = event.object.metadata.resourceVersion ?? from;
+            note(event.object, event.type !== "DELETED");
+          }
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        from = undefined;
+        known();
+        log.info({ kind: kind.kind, because: reasonOf(error) }, "watch of autoscalers ended; it is begun again");
+      }
+      failures += 1;
+      if (failures > 1) await clock.sleep(backoffMs(retries, failures - 1), { signal }).catch(() => undefined);
+    }
+  };
+
+  const start = async (): Promise<void> => {
+    for (const { apiVersion, kind } of kinds) {
+      if (following.has(kind)) continue;
+      const info = await cluster.kindOf(apiVersion, kind, signal);
+      if (info === undefined || following.has(kind)) continue;
+      let known = (): void => undefined;
+      const first = new Promise<void>((resolve) => (known = resolve));
+      const ended = follow(info, known).finally(known);
+      following.set(kind, { kind: info, first, ended });
+    }
+    await Promise.all([...following.values()].map(({ first }) => first));
+  };
+
+  return {
+    start,
+    scales,
+    async look(namespace) {
+      for (const { kind } of following.values())
+        for (const item of (await cluster.list(kind, { namespace, signal })).items) note(item, true);
+    },
+    ended: async () => void (await Promise.all([...following.values()].map(({ ended }) => ended))),
+  };
+}
+
+function targetOf(autoscaler: KubeObject): string | undefined {
+  // KEDA's defaults; a HorizontalPodAutoscaler must name both.
+  const at = (field: string): string | undefined => valueAt(autoscaler, `spec.scaleTargetRef.${field}`) as string;
+  const name = at("name");
+  if (name === undefined || autoscaler.metadata.deletionTimestamp !== undefined) return undefined;
+  const { namespace = "" } = autoscaler.metadata;
+  return refKey({ group: groupOf(at("apiVersion") ?? "apps/v1"), kind: at("kind") ?? "Deployment", namespace, name });
+}
+
+const isOfKeda = ({ metadata }: KubeObject): boolean =>
+  ((metadata["ownerReferences"] ?? []) as { kind?: string }[]).some(({ kind }) => kind === "ScaledObject");

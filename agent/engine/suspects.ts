@@ -1,0 +1,56 @@
+import { compare } from "#agent/drift/baseline.ts";
+import type { Owned } from "#agent/state/head.ts";
+import { DriftKind } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import type { RunEntry } from "#proto/desired-state.ts";
+import type { KubeObject } from "#proto/object.ts";
+import { agentLabel, type Desired } from "./bundles.ts";
+import { addressOfKey, type Context } from "./context.ts";
+import type { Found } from "./episodes.ts";
+import type { Suspicion } from "./judge.ts";
+import { entryOf, ownedOf } from "./model.ts";
+import { foreignOf, mayOwnAgain } from "./yielding.ts";
+
+/** When to look at the object again, in milliseconds; undefined when it is settled. */
+export type Again = number | undefined;
+
+/** First wait after what failed for a passing reason; the caller doubles nothing: the next failure says again. */
+export const retryMs = 1_000;
+
+/** An object that differs, and all that is needed to make it right. */
+export type Case = Found & {
+  readonly owned: Owned;
+  readonly desired: Desired;
+  readonly run: RunEntry;
+  readonly seen: KubeObject | undefined;
+};
+
+/** What a suspicion comes to: a case, a time to look again, or nothing. */
+export async function caseOf(context: Context, key: string, suspicion: Suspicion): Promise<Case | Again> {
+  const { model } = context;
+  const tracked = model.tracked.get(key);
+  const application = tracked && model.applications.get(tracked.application);
+  const owned = tracked && ownedOf(model, tracked);
+  if (tracked === undefined || application === undefined || owned === undefined) return undefined;
+  if (owned.baseline === null) return undefined;
+  if (application.applying.has(key) || entryOf(model, application.name)?.kind === "remove") return undefined;
+  const run = application.head?.run;
+  const desired = application.bundle?.desired().get(key);
+  // Not in the bundle any more, and not pruned yet: there is nothing to heal it to.
+  if (run === undefined || run === null || desired === undefined) return undefined;
+  const seenAtMs = context.clock.now();
+  const base = { application, tracked, owned, desired, run, seenAtMs };
+  if (suspicion.kind === "differs")
+    return { ...base, seen: suspicion.seen, kind: suspicion.isReplaced ? DriftKind.REPLACED : DriftKind.CHANGED };
+  const there = await context.cluster.get(addressOfKey(key, owned), context.signal);
+  // A finished Job that is cleaned away is no drift.
+  if (there === undefined && owned.done === true) return undefined;
+  if (there === undefined) return { ...base, seen: undefined, kind: DriftKind.DELETED };
+  if (there.metadata.deletionTimestamp !== undefined) return retryMs;
+  if (there.metadata.labels?.[agentLabel] === context.clusterId) {
+    const isAsKnown = compare(owned.baseline, there) === "same" && tracked.episode === undefined;
+    const isToStrip = run.delivery.strict && foreignOf(context, key, owned, run.delivery, there).length > 0;
+    if (isAsKnown && !isToStrip && !mayOwnAgain(context, key, owned, desired.object)) return undefined;
+    return { ...base, seen: there, kind: DriftKind.CHANGED };
+  }
+  return { ...base, seen: there, kind: DriftKind.LABEL_REMOVED };
+}
