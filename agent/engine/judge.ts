@@ -94,7 +94,9 @@ function judgeObject(context: Context, tracked: Tracked, object: KubeObject, sus
   }
   const verdict = compare(owned.baseline, object);
   // What was taken from us is no foreign field: it is told once the heal has it back.
-  if (verdict === "same") tellForeign(context, application, tracked, foreign);
+  // In a strict Application it is drift, and told as such.
+  const isStripped = delivery?.strict === true && delivery.drift === "correct";
+  if (verdict === "same" && !isStripped) tellForeign(context, application, tracked, foreign);
   // Told, refused or contested at this very content: a status that changes all the time is no reason to ask again.
   if (tracked.looked !== "" && tracked.looked === contentHash(object)) return;
   if (verdict !== "same" || (isReplaced && !isOurs(object, context)))

@@ -47,8 +47,8 @@ export async function send(
     const delivery = application?.head?.run?.delivery;
     if (application !== undefined && delivery !== undefined) {
       const foreign = foreignOf(context, tracked.key, owned, delivery, answer);
-      tellForeign(context, application, tracked, foreign);
-      if (delivery.strict && foreign.length > 0) context.look(tracked.key);
+      if (!delivery.strict) tellForeign(context, application, tracked, foreign);
+      else if (foreign.length > 0) context.look(tracked.key);
     }
     return { ok: true, answer, owned, effect: effectOf(answer, before) };
   } catch (error) {

@@ -8,7 +8,7 @@ import { VirtualClock } from "#lib/virtual-clock.ts";
 import type { Delivery } from "#proto/desired-state.ts";
 import { DriftKind, DriftState, type Drift } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { clusterId } from "#proto/ids.ts";
-import { refKey, refOf, type Json, type KubeObject } from "#proto/object.ts";
+import { refKey, refOf, type Json, type JsonObject, type KubeObject } from "#proto/object.ts";
 import { Documents } from "#test/harness/documents.ts";
 import type { Backend, Counts } from "./backend.ts";
 import { tapped, type Judged } from "./tap.ts";
@@ -65,6 +65,10 @@ export class World implements AsyncDisposable {
     return { "plumbline.dev/agent": this.documents.cluster };
   }
 
+  get ownNamespace(): KubeObject {
+    return { apiVersion: "v1", kind: "Namespace", metadata: { name: this.namespace } };
+  }
+
   async start(): Promise<void> {
     this.#judged.clear();
     this.#cluster = this.#wrapAgent(tapped(await this.backend.agent(this.user), this.#judged));
@@ -98,8 +102,7 @@ export class World implements AsyncDisposable {
 
   /** One Application "shop" with these objects and the namespace. */
   async deploy(objects: readonly KubeObject[], delivery: Partial<Delivery> = {}): Promise<void> {
-    const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: this.namespace } };
-    await this.take(this.documents.run("shop", [namespace, ...objects], delivery));
+    await this.take(this.documents.run("shop", [this.ownNamespace, ...objects], delivery));
     this.#deployed = objects;
     await this.caughtUp();
   }
@@ -146,13 +149,20 @@ export class World implements AsyncDisposable {
     await this.person.delete(this.address(object), { uid, propagation });
   }
 
+  /** The same, and waits until somebody has made it again. */
+  async deleteAndWait(object: KubeObject, propagation: "Background" | "Orphan" = "Background"): Promise<void> {
+    const { uid } = (await this.get(object)).metadata;
+    await this.delete(object, propagation);
+    await this.until(async () => ((await this.person.get(this.address(object)))?.metadata.uid ?? uid) !== uid);
+  }
+
   /** Resolves when the agent has judged the newest version of everything deployed, and does nothing more by itself. */
   async caughtUp(): Promise<void> {
     await this.until(async () => {
       for (const object of this.#deployed) {
         const there = await this.person.get(this.address(object));
         const judged = this.#judged.get(refKey(refOf(object)));
-        if (there === undefined ? judged !== "deleted" : !isAtLeast(judged, there)) return false;
+        if (there === undefined ? typeof judged === "bigint" : !isAtLeast(judged, there)) return false;
       }
       const before = this.#judgedText();
       await this.engine.settled();
@@ -250,7 +260,9 @@ function contentOf(object: KubeObject | undefined): Json {
   if (object === undefined) return null;
   const { metadata, ...rest } = structuredClone(object) as unknown as Record<string, Json>;
   delete rest["status"];
-  const { labels = null, annotations = null, finalizers = null } = metadata as Record<string, Json>;
+  const { labels = null, annotations = {}, finalizers = null } = metadata as Record<string, JsonObject>;
+  // The Deployment controller's count, which comes when it comes.
+  delete annotations?.["deployment.kubernetes.io/revision"];
   return sorted({ ...rest, labels, annotations, finalizers });
 }
 

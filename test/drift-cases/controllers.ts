@@ -1,0 +1,221 @@
+import { strict as assert } from "node:assert";
+import type { KubeObject } from "#proto/object.ts";
+import { silence, type DriftCase } from "./case.ts";
+import { deployment } from "./objects.ts";
+import type { World } from "./world.ts";
+
+const autoscaler = (world: World, minReplicas: number): KubeObject => ({
+  apiVersion: "autoscaling/v2",
+  kind: "HorizontalPodAutoscaler",
+  metadata: { name: "web", namespace: world.namespace },
+  spec: {
+    scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" },
+    minReplicas,
+    maxReplicas: 10,
+    metrics: [{ type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 50 } } }],
+  },
+});
+const ownsReplicas = ({ metadata }: KubeObject): boolean =>
+  JSON.stringify(metadata.managedFields?.find(({ manager }) => manager === "plumbline")).includes("f:replicas");
+
+const scaledObjects: KubeObject = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "scaledobjects.keda.sh" },
+  spec: {
+    group: "keda.sh",
+    scope: "Namespaced",
+    names: { plural: "scaledobjects", singular: "scaledobject", kind: "ScaledObject", listKind: "ScaledObjectList" },
+    versions: [
+      {
+        name: "v1alpha1",
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+      },
+    ],
+  },
+};
+
+/** Fields and objects that controllers of the cluster have by right. */
+export const controllerCases: readonly DriftCase[] = [
+  {
+    number: 12,
+    name: "the real autoscaler scales",
+    isRealOnly: true,
+    expected: { reported: [], restored: false, writes: { "patch deployments": 1 } },
+    async run(world) {
+      const web = deployment(world, { replicas: 2 });
+      await world.deploy([web]);
+      const observed = await world.observe(async () => {
+        await world.person.create(autoscaler(world, 3));
+        await world.until(async () => (await world.value(web, "spec.replicas")) === 3);
+      });
+      assert.equal(await world.value(web, "spec.replicas"), 3);
+      return observed;
+    },
+  },
+  {
+    number: 12,
+    name: "scaled, also to 0, while an autoscaler names it; a change of Git leaves it alone",
+    expected: { reported: [], restored: false, writes: { "patch deployments": 2 } },
+    async run(world) {
+      const web = deployment(world, { replicas: 2 });
+      await world.deploy([web]);
+      await world.person.create(autoscaler(world, 1));
+      return world.observe(async () => {
+        await world.edit(web, { "spec.replicas": 5 }, "autoscaler");
+        await world.caughtUp();
+        await world.edit(web, { "spec.replicas": 0 }, "autoscaler");
+        await world.caughtUp();
+        await world.deploy([deployment(world, { replicas: 3, minReadySeconds: 1 })]);
+        assert.equal(await world.value(web, "spec.replicas"), 0);
+        assert.equal(await world.value(web, "spec.minReadySeconds"), 1);
+      });
+    },
+  },
+  ...[false, true].map((isOffline): DriftCase => ({
+    number: 12,
+    name: `the autoscaler goes${isOffline ? " while the agent is down" : ""}: replicas are owned again`,
+    expected: {
+      reported: ["changed, healed: spec.replicas by autoscaler"],
+      restored: false,
+      writes: { "patch deployments": 1 },
+    },
+    async run(world) {
+      const web = deployment(world, { replicas: 2 });
+      const scaler = autoscaler(world, 1);
+      await world.deploy([web]);
+      await world.person.create(scaler);
+      await world.edit(web, { "spec.replicas": 5 }, "autoscaler");
+      await world.caughtUp();
+      assert.equal(ownsReplicas(await world.get(web)), false);
+      const goes = async (): Promise<void> => world.delete(scaler);
+      const observed = isOffline
+        ? await world.observeOffline(goes)
+        : await world.observe(async () => {
+            await goes();
+            await world.until(async () => (await world.value(web, "spec.replicas")) === 2);
+          });
+      assert.equal(await world.value(web, "spec.replicas"), 2);
+      assert.equal(ownsReplicas(await world.get(web)), true);
+      return observed;
+    },
+  })),
+  {
+    number: 12,
+    name: "KEDA's ScaledObject is an autoscaler too",
+    expected: { reported: [], restored: false, writes: { "patch deployments": 1 } },
+    async run(world) {
+      await (await world.backend.as("keda")).apply(scaledObjects);
+      await world.until(async () => (await world.person.kindOf("keda.sh/v1alpha1", "ScaledObject")) !== undefined);
+      const web = deployment(world, { replicas: 2 });
+      await world.deploy([web]);
+      const scaled = {
+        apiVersion: "keda.sh/v1alpha1",
+        kind: "ScaledObject",
+        metadata: { name: "web", namespace: world.namespace },
+        spec: { scaleTargetRef: { name: "web" } },
+      };
+      await world.until(() =>
+        world.person.create(scaled).then(
+          () => true,
+          () => false,
+        ),
+      );
+      return world.observe(() => world.edit(web, { "spec.replicas": 0 }, "keda-operator"));
+    },
+  },
+  {
+    number: 24,
+    name: "an aggregated ClusterRole",
+    isRealOnly: true,
+    expected: { ...silence, restored: false, writes: undefined },
+    async run(world) {
+      const labels = { aggregate: world.namespace };
+      const role = (name: string, more: object): KubeObject => ({
+        apiVersion: "rbac.authorization.k8s.io/v1",
+        kind: "ClusterRole",
+        metadata: { name },
+        ...more,
+      });
+      const whole = role(world.namespace, {
+        aggregationRule: { clusterRoleSelectors: [{ matchLabels: labels }] },
+        rules: [],
+      });
+      await world.deploy([whole]);
+      const part = role(`${world.namespace}-part`, {
+        rules: [{ apiGroups: [""], resources: ["pods"], verbs: ["get"] }],
+      });
+      part.metadata.labels = labels;
+      const filled = async (): Promise<boolean> =>
+        (await world.value(whole, "rules")) !== null &&
+        JSON.stringify(await world.value(whole, "rules")).includes("pods");
+      const observed = await world.observe(async () => {
+        await world.person.create(part);
+        await world.until(filled);
+        await world.deploy([
+          {
+            ...whole,
+            aggregationRule: { clusterRoleSelectors: [{ matchLabels: { ...labels } }, { matchLabels: { none: "x" } }] },
+          },
+        ]);
+      });
+      assert.equal(await filled(), true);
+      return observed;
+    },
+  },
+  {
+    number: 25,
+    name: "a Job that is done and cleaned away",
+    isRealOnly: true,
+    expected: { reported: [], restored: false, writes: {} },
+    async run(world) {
+      const job = {
+        apiVersion: "batch/v1",
+        kind: "Job",
+        metadata: { name: "once", namespace: world.namespace },
+        spec: {
+          completions: 0,
+          ttlSecondsAfterFinished: 1,
+          template: { spec: { restartPolicy: "Never", containers: [{ name: "once", image: "shop:1" }] } },
+        },
+      };
+      await world.deploy([job]);
+      const observed = await world.observe(async () => {
+        await world.until(async () => (await world.person.get(world.address(job))) === undefined);
+        await world.caughtUp();
+        await world.stop();
+        await world.start();
+      });
+      assert.equal(await world.person.get(world.address(job)), undefined);
+      return observed;
+    },
+  },
+  {
+    number: 26,
+    name: "a CA bundle that an injector sets",
+    expected: { reported: [], restored: false, writes: { "patch validatingwebhookconfigurations": 1 } },
+    isRealOnly: true,
+    async run(world) {
+      const path = "webhooks[name=a.example.com].clientConfig.caBundle";
+      const hook = {
+        apiVersion: "admissionregistration.k8s.io/v1",
+        kind: "ValidatingWebhookConfiguration",
+        metadata: { name: world.namespace },
+        webhooks: [
+          {
+            name: "a.example.com",
+            sideEffects: "None",
+            admissionReviewVersions: ["v1"],
+            clientConfig: { url: "https://127.0.0.1:1/", caBundle: "Cg==" },
+          },
+        ],
+      };
+      await world.deploy([hook]);
+      const observed = await world.observe(() => world.edit(hook, { [path]: "Cgo=" }, "cainjector"));
+      assert.equal(await world.value(hook, path), "Cgo=");
+      return observed;
+    },
+  },
+];

@@ -1,0 +1,130 @@
+import { strict as assert } from "node:assert";
+import type { KubeObject } from "#proto/object.ts";
+import { silence, type DriftCase } from "./case.ts";
+import { deployment, settings } from "./objects.ts";
+
+const unknown = "by unknown (admission or a forged entry)";
+const labelPath = 'metadata.labels["plumbline.dev/agent"]';
+
+/** Objects that go away, lose their label, or come back as others. */
+export const goneCases: readonly DriftCase[] = [
+  {
+    number: 20,
+    name: "deleted",
+    expected: { reported: [`deleted, healed ${unknown}`], restored: true, writes: { "patch configmaps": 1 } },
+    async run(world) {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a]);
+      return world.observe(() => world.deleteAndWait(a));
+    },
+  },
+  {
+    number: 20,
+    name: "deleted with a finalizer: made again once it is gone",
+    expected: { reported: [`deleted, healed ${unknown}`], restored: true, writes: { "patch configmaps": 1 } },
+    async run(world) {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a]);
+      return world.observe(async () => {
+        await world.edit(a, { "metadata.finalizers": ["example.com/wait"] });
+        await world.delete(a);
+        await world.caughtUp();
+        await world.clock.advance(10_000);
+        await world.caughtUp();
+        const { metadata } = await world.get(a);
+        await world.edit(a, { "metadata.finalizers": [] });
+        await world.until(
+          async () => ((await world.person.get(world.address(a)))?.metadata.uid ?? metadata.uid) !== metadata.uid,
+        );
+      });
+    },
+  },
+  {
+    number: 20,
+    name: "deleted, its dependants orphaned",
+    expected: { reported: [`deleted, healed ${unknown}`], restored: true, writes: { "patch deployments": 1 } },
+    isRealOnly: true,
+    async run(world) {
+      const web = deployment(world, { replicas: 1 });
+      await world.deploy([web]);
+      return world.observe(() => world.deleteAndWait(web, "Orphan"));
+    },
+  },
+  {
+    number: 22,
+    name: "our label removed",
+    expected: {
+      reported: [`label removed, healed: ${labelPath} ${unknown}`],
+      restored: true,
+      writes: { "patch configmaps": 1 },
+    },
+    async run(world) {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a]);
+      return world.observe(() => world.edit(a, { "metadata.labels": {} }));
+    },
+  },
+  {
+    number: 22,
+    name: "our label changed to another agent's",
+    expected: {
+      reported: [`label removed, healed: ${labelPath} by kubectl-edit`],
+      restored: true,
+      writes: { "patch configmaps": 1 },
+    },
+    async run(world) {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a]);
+      return world.observe(() => world.edit(a, { [labelPath]: "another" }));
+    },
+  },
+  {
+    number: 23,
+    name: "our label on a foreign object",
+    expected: silence,
+    async run(world) {
+      await world.deploy([settings(world, { level: "info" })]);
+      const foreign = settings(world, {}, "foreign");
+      foreign.metadata.labels = world.label;
+      const observed = await world.observe(() => world.person.create(foreign));
+      await world.deploy([settings(world, { level: "debug" })]);
+      await world.get(foreign);
+      return observed;
+    },
+  },
+  {
+    number: 31,
+    name: "changed and deleted while the agent was down",
+    expected: {
+      reported: ["changed, healed: data.level by kubectl-edit", `deleted, healed ${unknown}`],
+      restored: true,
+      writes: { "patch configmaps": 2 },
+    },
+    async run(world) {
+      const [a, b] = [settings(world, { level: "info" }), settings(world, {}, "b")];
+      await world.deploy([a, b]);
+      return world.observeOffline(async () => {
+        await world.edit(a, { "data.level": "debug" });
+        await world.delete(b);
+      });
+    },
+  },
+  {
+    number: 33,
+    name: "another uid after a restore of the same content",
+    // Whoever creates owns every field: one silent apply takes them back.
+    expected: { ...silence, writes: { "patch configmaps": 1 } },
+    async run(world) {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a]);
+      return world.observeOffline(async () => {
+        const { metadata, ...rest } = await world.get(a);
+        const { name, namespace, labels, managedFields } = metadata;
+        await world.delete(a);
+        const restored = { ...rest, metadata: { name, namespace, labels, managedFields } } as unknown as KubeObject;
+        const made = await (await world.backend.as("velero")).create(restored);
+        assert.notEqual(made.metadata.uid, metadata.uid);
+      });
+    },
+  },
+];
