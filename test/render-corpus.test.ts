@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { promisify } from "node:util";
@@ -14,7 +14,8 @@ import { canonicalBundle, openBundle } from "#proto/bundle.ts";
 import { serverPath } from "#test/harness/servers.ts";
 
 const run = promisify(execFile);
-const corpus = new URL("corpus/podinfo", import.meta.url).pathname;
+/** A copy, completed. */
+let corpus: string;
 const plain = { valuesFiles: [], values: {}, once: [], kubernetes: { version: "1.36.0", apis: [] } };
 
 let tools: Tools;
@@ -25,11 +26,26 @@ beforeAll(async () => {
   tools = openTools(fence, { kustomize: serverPath("kustomize"), helm: serverPath("helm") });
   renderer = createRenderer(randomBytes(32), 1);
   home = await mkdtemp(join(tmpdir(), "plain-tools-"));
+  corpus = join(home, "podinfo");
+  await cp(new URL("corpus/podinfo", import.meta.url), corpus, { recursive: true });
+  await addScripts();
 });
 afterAll(async () => {
   await renderer[Symbol.asyncDispose]();
   await rm(home, { recursive: true });
 });
+
+/** Scripts that some bases put into ConfigMaps are not in the corpus: any text does, as both sides read the same. */
+async function addScripts(): Promise<void> {
+  const bases = join(corpus, "deploy/bases");
+  for (const base of await readdir(bases)) {
+    const text = await readFile(join(bases, base, "kustomization.yaml"), "utf8");
+    for (const [script] of text.matchAll(/scripts\/[\w.-]+/g)) {
+      await mkdir(join(bases, base, "scripts"), { recursive: true });
+      await writeFile(join(bases, base, script), `#!/bin/sh\necho ${base}\n`);
+    }
+  }
+}
 
 const filesUnder = async (folder: string) => {
   const found = await readdir(join(corpus, folder), { recursive: true, withFileTypes: true });
