@@ -53,11 +53,47 @@ test("tells a branch that went back from one that was rewritten, and one that is
   await server.git("fleet", ["update-ref", "refs/heads/main", first]);
   expect(await mirror.fetch()).toEqual([{ kind: "behind", branch: "main", from: second, to: first }]);
   const other = await server.commit("fleet", "main", { a: "3" }, "other");
-  await mirror.fetch();
-  await server.git("fleet", ["update-ref", "refs/heads/main", second]);
-  expect(await mirror.fetch()).toEqual([{ kind: "rewritten", branch: "main", from: other, to: second }]);
+  const rewritten = [{ kind: "rewritten", branch: "main", from: second, to: other }];
+  expect(await mirror.fetch()).toEqual(rewritten);
+  expect(await mirror.fetch()).toEqual(rewritten);
   await server.git("fleet", ["update-ref", "-d", "refs/heads/main"]);
   expect(await mirror.fetch()).toEqual([{ kind: "deleted", branch: "main", from: second }]);
+  await server.git("fleet", ["update-ref", "refs/heads/main", second]);
+  expect(await mirror.fetch()).toEqual([]);
+});
+
+test("a rewritten branch is still one after a restart, and its last good head is what was taken before", async () => {
+  await using server = await startGitServer();
+  await using folder = await mkdtempDisposable(join(tmpdir(), "plumbline-mirror-"));
+  const url = await server.createRepository("fleet");
+  const settings = { url, directory: join(folder.path, "fleet.git"), searchPath, allowedHosts };
+  const first = await server.commit("fleet", "main", { a: "1" }, "first");
+  const good = await server.commit("fleet", "main", { a: "2" }, "good");
+  const before = await openMirror(settings);
+  await before.fetch();
+  await server.git("fleet", ["update-ref", "refs/heads/main", first]);
+  const bad = await server.commit("fleet", "main", { a: "evil" }, "rewritten");
+  await before.fetch();
+
+  const after = await openMirror(settings);
+  expect(await after.taken()).toEqual(new Map([["main", good]]));
+  expect(await after.fetch()).toEqual([{ kind: "rewritten", branch: "main", from: good, to: bad }]);
+  expect(await after.taken()).toEqual(new Map([["main", good]]));
+});
+
+test("a branch that makes way for one below its name stops no fetch", async () => {
+  await using server = await startGitServer();
+  await using folder = await mkdtempDisposable(join(tmpdir(), "plumbline-mirror-"));
+  const mirror = await mirrorOf(server, folder.path);
+  const old = await server.commit("fleet", "release", { a: "1" }, "old");
+  await mirror.fetch();
+  await server.git("fleet", ["update-ref", "-d", "refs/heads/release"]);
+  const next = await server.commit("fleet", "release/2", { a: "2" }, "next");
+  await server.commit("fleet", "長".repeat(60), { a: "3" }, "too long to be followed");
+  expect(await mirror.fetch()).toEqual([
+    { kind: "deleted", branch: "release", from: old },
+    { kind: "new", branch: "release/2", to: next },
+  ]);
 });
 
 test("shows its credential to the server and to nobody else", async () => {

@@ -6,6 +6,7 @@ import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
 import { withRemote, type RemoteSettings } from "#hub/git/remote.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
 import { removeSshFiles } from "#hub/git/ssh.ts";
+import { isTakeable, takenHeads, takenRef } from "#hub/git/taken.ts";
 import { serial } from "#lib/serial.ts";
 import { revision, type Revision } from "#proto/ids.ts";
 
@@ -36,11 +37,14 @@ export type MirrorSettings = RemoteSettings & {
 
 /** A bare mirror of one repository: never a working tree, so no path of it can lead anywhere. */
 export type Mirror = {
-  /** Brings every branch here, and says what moved since the last fetch. */
+  /**
+   * Brings every branch here, and says how each differs from its last good head. A branch that went back, was rewritten or
+   * is gone is said at every fetch, also after a restart, until it follows from that head again.
+   */
   fetch(signal?: AbortSignal): Promise<RefMove[]>;
   head(branch: string): Promise<Revision | undefined>;
-  /** Every branch, as the last fetch found it. */
-  heads(): Promise<Map<string, Revision>>;
+  /** The newest head of each branch that followed from the ones before it. */
+  taken(): Promise<Map<string, Revision>>;
   /** Files under a folder at a commit, sorted by path; "" is the whole tree. */
   files(commit: Revision, folder: string): Promise<TreeFile[]>;
   read(file: TreeFile): Promise<Buffer>;
@@ -119,20 +123,24 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
   return {
     fetch: (signal) =>
       alone(async () => {
-        const before = await branches();
+        const before = await takenHeads(repository);
         const refs = "+refs/heads/*:refs/remotes/origin/*";
-        // What is about to be overwritten stays reachable, or "behind" and "rewritten" could not be told apart later.
-        const kept = [...before.values()].map((commit) => `update refs/plumbline/seen/${commit} ${commit}\n`);
-        await run(["update-ref", "--stdin"], { input: kept.join("") });
         const fetch = ["fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--", settings.url, refs];
         await withRemote(directory, settings, (access) => run(fetch, { ...access, signal }));
         const after = await branches();
-        const names = [...new Set([...before.keys(), ...after.keys()])].sort();
-        const moves = await Promise.all(names.map((name) => moveOf(name, before.get(name), after.get(name))));
-        return moves.filter((move) => move !== undefined);
+        const names = [...new Set([...before.keys(), ...after.keys()])].filter(isTakeable).sort();
+        const found = await Promise.all(names.map((name) => moveOf(name, before.get(name), after.get(name))));
+        const moves = found.filter((move) => move !== undefined);
+        const good = moves.flatMap((move) =>
+          move.kind === "new" || move.kind === "forward" ? [`update ${takenRef(move.branch)} ${move.to}\n`] : [],
+        );
+        // What was good stays reachable: a cluster may still run it, and a Promotion may name it.
+        const kept = [...before.values()].map((commit) => `update refs/plumbline/seen/${commit} ${commit}\n`);
+        await run(["update-ref", "--stdin"], { input: [...kept, ...good].join("") });
+        return moves;
       }),
     head: async (branch) => (await branches()).get(branch),
-    heads: branches,
+    taken: () => takenHeads(repository),
     files: filesOf,
     read: (file) => run(["cat-file", "blob", file.object]),
     async contents(commit, folder) {
@@ -158,11 +166,15 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
         .map(loggedOf);
     },
     commit: (change, signer, nowMs, signal) =>
-      alone(() =>
-        withRemote(directory, settings, (access) =>
+      alone(async () => {
+        const pushed = await withRemote(directory, settings, (access) =>
           commitAndPush(repository, settings.url, change, { signer, nowMs, access, signal }),
-        ),
-      ),
+        );
+        // On top of a head that nobody accepted, a commit of the hub's own makes it no better.
+        if (pushed.kind === "pushed" && (await takenHeads(repository)).get(change.branch) === change.expect)
+          await run(["update-ref", takenRef(change.branch), pushed.commit]);
+        return pushed;
+      }),
   };
 }
 

@@ -74,26 +74,24 @@ export async function openSource(access: SourceAccess, options: SourceOptions): 
   const alarms = new Map<string, BranchAlarm>();
   let problem = "";
 
-  const take = (moves: readonly RefMove[]): void => {
-    for (const move of moves) {
-      const before = heads.get(move.branch);
+  /** Takes what moved forward, and gives what was not known before: an alarm goes on until its branch is good again. */
+  const take = (moves: readonly RefMove[]): RefMove[] => {
+    const news = moves.filter((move) => alarms.get(move.branch)?.kind !== move.kind);
+    const bad = new Set(moves.filter(({ kind }) => kind !== "new" && kind !== "forward").map(({ branch }) => branch));
+    for (const branch of alarms.keys()) if (!bad.has(branch)) alarms.delete(branch);
+    for (const move of news) {
       if (move.kind === "new" || move.kind === "forward") {
         heads.set(move.branch, move.to);
-        alarms.delete(move.branch);
         continue;
       }
-      if ("to" in move && before === move.to) alarms.delete(move.branch);
-      else {
-        alarms.set(move.branch, { repository: name, branch: move.branch, kind: move.kind, sinceMs: clock.now() });
-        log.error(
-          { repository: name, branch: move.branch, kind: move.kind },
-          "a branch did not move forward: its last good head is kept",
-        );
-      }
+      const { branch, kind } = move;
+      alarms.set(branch, { repository: name, branch, kind, sinceMs: clock.now() });
+      log.error({ repository: name, branch, kind }, "a branch did not move forward: its last good head is kept");
     }
+    return news;
   };
-  // What an earlier run fetched is where this one begins.
-  for (const [branch, head] of await mirror.heads()) heads.set(branch, head);
+  // What an earlier run took is where this one begins, whatever the remote shows by now.
+  for (const [branch, head] of await mirror.taken()) heads.set(branch, head);
   const source: Source = {
     name,
     url,
@@ -121,16 +119,13 @@ export async function openSource(access: SourceAccess, options: SourceOptions): 
           const moves = await mirror.fetch(signal);
           // Also when nothing moved: a remote that is back is no problem any more.
           problem = "";
-          return moves;
+          return take(moves);
         },
       },
       clock,
       intervalMs: options.intervalMs,
       signal,
-      onMoves: (moves) => {
-        take(moves);
-        options.onMove(source, moves);
-      },
+      onMoves: (moves) => options.onMove(source, moves),
       onProblem: (error, attempt) => {
         problem = redact(reasonOf(error));
         if (attempt === 1 || attempt % 10 === 0)
