@@ -137,7 +137,7 @@ test("a webhook is believed only under the right signature, and names its reposi
   const body = Buffer.from(JSON.stringify({ repository: { clone_url: "https://forge.example/fleet.git" } }));
   const sign = (secret: string) => `sha256=${createHmac("sha256", secret).update(body).digest("hex")}`;
   const check = (signature: string | undefined) =>
-    checkWebhook(new Headers(signature === undefined ? {} : { "x-hub-signature-256": signature }), body, "hush");
+    checkWebhook(new Headers(signature === undefined ? {} : { "x-hub-signature-256": signature }), body, "hush", 0);
   expect(check(sign("hush"))).toEqual({ ok: true, urls: ["https://forge.example/fleet.git"] });
   for (const bad of [undefined, sign("other"), "sha256=", "sha256=zz"]) expect(check(bad).ok).toBe(false);
 });

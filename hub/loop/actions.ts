@@ -231,7 +231,7 @@ export function createActions(parts: ActionParts): Actions {
       const source = parts.sourceByName(repository);
       const file = parts.webhookSecretFile(repository);
       if (source === undefined || file === undefined) return { ok: false, because: "no webhook is expected here" };
-      const check = checkWebhook(headers, body, (await readFile(file, "utf8")).trim());
+      const check = checkWebhook(headers, body, (await readFile(file, "utf8")).trim(), clock.now());
       if (!check.ok) return check;
       source.following.poke();
       return { ok: true, because: "" };
