@@ -136,6 +136,8 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
         const now = (): Repository => loop?.state().fleet.repositories.get(repository.name) ?? repository;
         const access = { credentialsFile: () => credentialsFileOf(now()), hostKeys: async () => now().hostKeys };
         const source = await openSource({ name: repository.name, url: repository.url, ...access }, sourceOptions);
+        // Two followers of one name would both move its heads.
+        await sources.get(repository.name)?.stop();
         sources.set(repository.name, source);
         await source.following.look();
       } catch (error) {

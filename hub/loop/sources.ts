@@ -30,6 +30,8 @@ export type Source = {
   /** The newest head that follows from the ones before it. */
   head(branch: string): Revision | undefined;
   alarms(): readonly BranchAlarm[];
+  /** Looks no more, and ends a look that runs. Its mirror stays. */
+  stop(): Promise<void>;
   /** Why the last look failed; empty after one that did not. */
   problem(): string;
 };
@@ -59,7 +61,9 @@ export type SourceAccess = {
 
 export async function openSource(access: SourceAccess, options: SourceOptions): Promise<Source> {
   const { name, url, credentialsFile, hostKeys } = access;
-  const { clock, log, signal } = options;
+  const { clock, log } = options;
+  const stopped = new AbortController();
+  const signal = AbortSignal.any([options.signal, stopped.signal]);
   // By address: a Repository that is renamed keeps its mirror, one whose address changes starts anew.
   const folder = createHash("sha256").update(url).digest("hex").slice(0, 16);
   const mirror = await openMirror({
@@ -113,6 +117,10 @@ export async function openSource(access: SourceAccess, options: SourceOptions): 
     head: (branch) => heads.get(branch),
     alarms: () => [...alarms.values()],
     problem: () => problem,
+    stop() {
+      stopped.abort(new Error(`${name} is followed at another address`));
+      return source.following.ended;
+    },
     following: follow({
       mirror: {
         async fetch(signal) {
