@@ -73,7 +73,8 @@ export function print(
   process.stdout.write(render(format, data, asTable, names));
 }
 
-function render(format: Format, data: unknown, asTable: () => string, names: () => readonly string[]): string {
+/** The text of an answer in the form that was asked for. */
+export function render(format: Format, data: unknown, asTable: () => string, names: () => readonly string[]): string {
   if (format === "json") return `${JSON.stringify(data, null, 2)}\n`;
   if (format === "yaml") return stringify(data);
   return format === "name"
