@@ -274,7 +274,8 @@ async function main(): Promise<void> {
   // A reader that has seen enough, as head does, is no failure.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
   try {
-    await build().parseAsync();
+    if (process.argv.length > 2) await build().parseAsync();
+    else await (await import("#cli/start.ts")).start(await readConfig(process.env, {}));
   } catch (error) {
     if (stop.signal.aborted) return;
     process.exitCode = explain(error);
