@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { apply } from "#test/bench/apply.ts";
+import { driftCaseTable } from "#test/bench/drift-cases.ts";
 import { machine, type BenchResult } from "#test/bench/figures.ts";
 import { commit, quiet, restart } from "#test/bench/fleet.ts";
 
@@ -8,6 +9,7 @@ const benches: Readonly<Record<string, (quick: boolean) => Promise<Pick<BenchRes
   commit,
   quiet,
   restart,
+  "drift-cases": driftCaseTable,
 };
 
 const [name = "", ...flags] = process.argv.slice(2);

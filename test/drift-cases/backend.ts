@@ -3,6 +3,8 @@ import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import type { SimulatedRequest } from "#agent/cluster/simulated/faults.ts";
 import { createSimulatedCluster, type SimulatedCluster } from "#agent/cluster/simulated/simulated.ts";
+import { openTransport, type Transport } from "#agent/cluster/transport.ts";
+import { refOf, type JsonObject, type KubeObject } from "#proto/object.ts";
 import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
 
 /** Requests by "verb resource"; a dry run is no write and counts as one of its own. */
@@ -18,6 +20,8 @@ export type Backend = AsyncDisposable & {
   agent(user: string): Promise<Cluster>;
   /** Somebody else, under a field manager's name. */
   as(manager: string): Promise<Cluster>;
+  /** A controller writes the status of a Deployment. */
+  writeStatus(object: KubeObject, status: JsonObject): Promise<void>;
   /** What that agent asked for so far, without the Secrets of its memory in `namespace`. */
   requests(user: string, namespace: string): Promise<Counts>;
 };
@@ -32,6 +36,7 @@ export async function realBackend(options: { controllerManager?: boolean } = {})
       manager === undefined ? {} : { manager },
     );
   const all = started.move();
+  let transport: Transport | undefined;
   return {
     plane,
     simulated: undefined,
@@ -40,6 +45,15 @@ export async function realBackend(options: { controllerManager?: boolean } = {})
       const known = people.get(manager) ?? all.use(await open("people", manager));
       people.set(manager, known);
       return known;
+    },
+    async writeStatus(object, status) {
+      transport ??= all.use(
+        openTransport(await kubeconfigAccess(await plane.kubeconfig("kubelet", ["system:masters"]))),
+      );
+      const { namespace = "", name } = object.metadata;
+      const path = `/apis/${object.apiVersion}/namespaces/${namespace}/${object.kind.toLowerCase()}s/${name}/status`;
+      const body = { status };
+      await transport.call({ method: "PATCH", path, contentType: "application/merge-patch+json", body: body });
     },
     async requests(user, namespace) {
       const own = (await plane.requests()).filter((request) => request.user === user);
@@ -72,6 +86,10 @@ export function simulatedBackend(): Backend {
       return simulated.connect();
     },
     as: async (manager) => simulated.connect(manager),
+    async writeStatus(object, status) {
+      const address = { ...refOf(object), apiVersion: object.apiVersion };
+      simulated.edit(address, (there) => (there["status"] = status), { manager: "kubelet", subresource: "status" });
+    },
     requests: async (user, namespace) =>
       count((seen.get(user) ?? []).filter((request) => request.namespace !== namespace).map(({ name }) => name)),
     [Symbol.asyncDispose]: async () => undefined,

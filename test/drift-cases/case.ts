@@ -8,8 +8,6 @@ export type DriftCase = {
   readonly name: string;
   /** Only a real API server does this. */
   readonly isRealOnly?: boolean;
-  /** What stands between this case and passing: it is listed, and not run as a test. */
-  readonly todo?: string;
   readonly expected: {
     readonly reported: readonly string[];
     /** Everything is again as it was before; what the case leaves on purpose is not. */
@@ -24,7 +22,7 @@ export type DriftCase = {
 /** Undefined when the case is as expected; else what is not. */
 export function complaintOf({ expected }: DriftCase, observed: Observed): string | undefined {
   const seen = { reported: observed.reported, restored: observed.restored, writes: expected.writes && observed.writes };
-  if (observed.loops) return `the agent or somebody else still writes: ${JSON.stringify(observed)}`;
+  if (observed.loops) return `the agent does not come to rest: ${JSON.stringify(observed)}`;
   if (isDeepStrictEqual(seen, { ...expected })) return undefined;
   return `expected ${JSON.stringify(expected)}, was ${JSON.stringify(seen)}`;
 }

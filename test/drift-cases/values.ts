@@ -1,4 +1,7 @@
 import { strict as assert } from "node:assert";
+import { objectsOf } from "#hub/render/objects.ts";
+import type { KubeObject } from "#proto/object.ts";
+import type { World } from "./world.ts";
 import { silence, type DriftCase } from "./case.ts";
 import { deployment, settings } from "./objects.ts";
 
@@ -99,7 +102,7 @@ export const valueCases: readonly DriftCase[] = [
       writes: { "patch secrets": 1 },
     },
     async run(world) {
-      const secret = { ...settings(world, { key: "Y2FuYXJ5" }), kind: "Secret" };
+      const [secret] = rendered(world, `kind: Secret\nmetadata: {name: a}\nstringData: {key: canary}`);
       await world.deploy([secret]);
       const observed = await world.observe(() => world.edit(secret, { "data.key": "b3RoZXI=" }));
       const told = world.drifts().flatMap(({ fields }) => fields.flatMap(({ before, after }) => [before, after]));
@@ -108,4 +111,26 @@ export const valueCases: readonly DriftCase[] = [
       return observed;
     },
   },
+  {
+    number: 7,
+    name: "nulls, status and creationTimestamp in Git",
+    expected: silence,
+    async run(world) {
+      const text = `kind: ConfigMap
+metadata: {name: a, creationTimestamp: null, annotations: null, uid: x, resourceVersion: "7"}
+data: {level: info, none: null}
+status: {loadBalancer: {}}`;
+      const [a] = rendered(world, text);
+      assert.deepEqual(a.metadata, { name: "a", namespace: world.namespace });
+      assert.deepEqual(Object.keys(a), ["apiVersion", "kind", "metadata", "data"]);
+      await world.deploy([a]);
+      return world.observe(async () => undefined);
+    },
+  },
 ];
+
+/** As the hub reads it from Git. */
+function rendered({ namespace }: World, text: string): [KubeObject] {
+  const bytes = Buffer.from(`apiVersion: v1\n${text}\n`);
+  return objectsOf([{ path: "a.yaml", bytes }], namespace) as [KubeObject];
+}
