@@ -11,6 +11,7 @@ import { discover, kindKey } from "#agent/cluster/discovery.ts";
 import { ApiError, UnknownKind, WatchExpired } from "#agent/cluster/errors.ts";
 import { openTransport, type Transport } from "#agent/cluster/transport.ts";
 import { guardSilence, readWatch, silenceLimitMs } from "#agent/cluster/watch.ts";
+import type { Clock } from "#lib/clock.ts";
 import { groupOf, type Json, type KubeObject } from "#proto/object.ts";
 
 /** Objects a page: an answer of a few megabytes at the most, whatever the size of the cluster. */
@@ -18,8 +19,16 @@ const pageLimit = 500;
 
 type Named = { apiVersion: string; kind: string; metadata: { name: string; namespace?: string } };
 
-/** A real cluster. Opens no connection before the first call. `manager`: another field manager than the agent's. */
-export function openKubernetes(access: Access, options: { silenceMs?: number; manager?: string } = {}): Cluster {
+export type KubernetesOptions = {
+  readonly silenceMs?: number;
+  /** By which a watch is called silent. */
+  readonly clock?: Clock;
+  /** Another field manager than the agent's. */
+  readonly manager?: string;
+};
+
+/** A real cluster. Opens no connection before the first call. */
+export function openKubernetes(access: Access, options: KubernetesOptions = {}): Cluster {
   const transport = openTransport(access);
   const kinds = kindsOf(transport);
   const silenceMs = options.silenceMs ?? silenceLimitMs;
@@ -65,7 +74,7 @@ export function openKubernetes(access: Access, options: { silenceMs?: number; ma
         transport
           .stream({ method: "GET", path: collectionPath(kind, namespace), query, signal: either })
           .catch(asExpired);
-      yield* readWatch(guardSilence(open, silenceMs, signal));
+      yield* readWatch(guardSilence(open, silenceMs, signal, options.clock));
     },
     async create(object, signal) {
       const kind = await kinds.find(object.apiVersion, object.kind, signal);

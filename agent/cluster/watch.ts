@@ -1,5 +1,6 @@
 import type { WatchEvent } from "#agent/cluster/cluster.ts";
 import { ApiError, WatchExpired, WatchSilent } from "#agent/cluster/errors.ts";
+import { systemClock, type Clock } from "#lib/clock.ts";
 import { parseJson } from "#proto/json.ts";
 import type { KubeObject } from "#proto/object.ts";
 
@@ -21,20 +22,25 @@ export async function* guardSilence(
   open: (signal: AbortSignal) => Promise<AsyncIterable<Uint8Array>>,
   limitMs: number,
   signal: AbortSignal | undefined,
+  clock: Clock = systemClock,
 ): AsyncIterable<Uint8Array> {
   const silent = new AbortController();
-  const timer = setTimeout(
-    () => silent.abort(new WatchSilent(`the watch gave no byte for ${limitMs / 1000} s`)),
-    limitMs,
-  );
+  const over = new AbortController();
+  let lastByte = clock.monotonic();
+  const guard = async (): Promise<void> => {
+    for (let left = limitMs; left > 0; left = lastByte + limitMs - clock.monotonic())
+      await clock.sleep(left, { signal: over.signal });
+    silent.abort(new WatchSilent(`the watch gave no byte for ${limitMs / 1000} s`));
+  };
+  guard().catch(() => undefined);
   try {
     const either = signal === undefined ? silent.signal : AbortSignal.any([signal, silent.signal]);
     for await (const chunk of await open(either)) {
-      timer.refresh();
+      lastByte = clock.monotonic();
       yield chunk;
     }
   } finally {
-    clearTimeout(timer);
+    over.abort();
   }
 }
 

@@ -4,11 +4,18 @@ import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import type { SimulatedRequest } from "#agent/cluster/simulated/faults.ts";
 import { createSimulatedCluster, type SimulatedCluster } from "#agent/cluster/simulated/simulated.ts";
 import { openTransport, type Transport } from "#agent/cluster/transport.ts";
+import type { Clock } from "#lib/clock.ts";
 import { refOf, type JsonObject, type KubeObject } from "#proto/object.ts";
 import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
 
 /** Requests by "verb resource"; a dry run is no write and counts as one of its own. */
 export type Counts = Record<string, number>;
+
+export type AgentOptions = {
+  readonly groups?: readonly string[];
+  /** By which its watches are called silent. */
+  readonly clock?: Clock;
+};
 
 /** The API server that a case runs on. */
 export type Backend = AsyncDisposable & {
@@ -16,8 +23,8 @@ export type Backend = AsyncDisposable & {
   readonly plane: ControlPlane | undefined;
   /** Undefined on the real one. */
   readonly simulated: SimulatedCluster | undefined;
-  /** A connection of an agent under a user of its own. */
-  agent(user: string): Promise<Cluster>;
+  /** A connection of an agent under a user of its own. `groups`: of that user, who may do everything without them. */
+  agent(user: string, options?: AgentOptions): Promise<Cluster>;
   /** Somebody else, under a field manager's name. */
   as(manager: string): Promise<Cluster>;
   /** A controller writes the status of a Deployment. */
@@ -30,19 +37,18 @@ export async function realBackend(options: { controllerManager?: boolean } = {})
   await using started = new AsyncDisposableStack();
   const plane = started.use(await startControlPlane(options));
   const people = new Map<string, Cluster>();
-  const open = async (user: string, manager?: string): Promise<Cluster> =>
-    openKubernetes(
-      await kubeconfigAccess(await plane.kubeconfig(user, ["system:masters"])),
-      manager === undefined ? {} : { manager },
-    );
+  const open = async (
+    user: string,
+    { groups = ["system:masters"], ...options }: AgentOptions & { manager?: string } = {},
+  ): Promise<Cluster> => openKubernetes(await kubeconfigAccess(await plane.kubeconfig(user, groups)), options);
   const all = started.move();
   let transport: Transport | undefined;
   return {
     plane,
     simulated: undefined,
-    agent: (user) => open(user),
+    agent: (user, options) => open(user, options),
     async as(manager) {
-      const known = people.get(manager) ?? all.use(await open("people", manager));
+      const known = people.get(manager) ?? all.use(await open("people", { manager }));
       people.set(manager, known);
       return known;
     },

@@ -3,6 +3,7 @@ import type { DriftCase } from "./case.ts";
 import { controllerCases } from "./controllers.ts";
 import { goneCases } from "./gone.ts";
 import { handCases } from "./hands.ts";
+import { interruptionCases } from "./interruptions.ts";
 import { listCases } from "./lists.ts";
 import { policyCases } from "./policies.ts";
 import { survivalCases } from "./survival.ts";
@@ -18,6 +19,7 @@ export const driftCases: readonly DriftCase[] = [
   ...controllerCases,
   ...admissionCases,
   ...survivalCases,
+  ...interruptionCases,
 ].sort((a, b) => a.number - b.number);
 
 /** Of the table, and not shown here yet: what is missing. */
@@ -26,11 +28,6 @@ export const unproven: readonly { readonly number: number; readonly name: string
     number: 28,
     name: "a CRD drops the version that was applied",
     because: "the engine applies what Git names, and looks for no other served version",
-  },
-  {
-    number: 30,
-    name: "API server restarted, watch silently dead, etcd restored to an older version",
-    because: "the control plane of the tests cannot restart or restore its etcd; only 410 Gone is shown",
   },
   {
     number: 40,

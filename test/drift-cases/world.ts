@@ -10,7 +10,7 @@ import { DriftKind, DriftState, type Drift } from "#proto/gen/plumbline/agent/v1
 import { clusterId } from "#proto/ids.ts";
 import { refKey, refOf, type Json, type JsonObject, type KubeObject } from "#proto/object.ts";
 import { Documents } from "#test/harness/documents.ts";
-import type { Backend, Counts } from "./backend.ts";
+import type { AgentOptions, Backend, Counts } from "./backend.ts";
 import { tapped, type Judged } from "./tap.ts";
 
 /** What a case brought about, as the journal and the API server tell it. */
@@ -44,6 +44,7 @@ export class World implements AsyncDisposable {
   readonly #judged: Judged = new Map();
   #deployed: readonly KubeObject[] = [];
   #wrapAgent: (cluster: Cluster) => Cluster = (cluster) => cluster;
+  #access: AgentOptions = {};
 
   constructor(backend: Backend, name: string) {
     this.backend = backend;
@@ -71,7 +72,7 @@ export class World implements AsyncDisposable {
 
   async start(): Promise<void> {
     this.#judged.clear();
-    this.#cluster = this.#wrapAgent(tapped(await this.backend.agent(this.user), this.#judged));
+    this.#cluster = this.#wrapAgent(tapped(await this.backend.agent(this.user, this.#access), this.#judged));
     this.engine = await startEngine({
       cluster: this.#cluster,
       clusterId: this.documents.cluster,
@@ -98,6 +99,11 @@ export class World implements AsyncDisposable {
   /** The agent's connection from its next start on, for a case that needs a restricted one. */
   wrapAgent(wrap: (cluster: Cluster) => Cluster): void {
     this.#wrapAgent = wrap;
+  }
+
+  /** How the agent reaches the server from its next start on. */
+  accessAgent(access: AgentOptions): void {
+    this.#access = access;
   }
 
   /** Objects that a case deployed by `take`. */

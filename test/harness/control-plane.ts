@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,12 @@ export type ControlPlane = AsyncDisposable & {
   readonly caPem: string;
   /** Member of system:masters. */
   readonly adminKubeconfig: string;
+  /** The one that runs now. */
   readonly apiserver: RunningProcess;
+  /** Kills the API server; resolves with what starts it again, on the same port with the same data. */
+  stopApiserver(): Promise<() => Promise<void>>;
+  /** Keeps a copy of all of etcd's data as it is now; resolves with what puts it back, under a new API server. */
+  saveData(): Promise<() => Promise<void>>;
   /** Writes a kubeconfig for a user of that name (and groups), and gives its path. */
   kubeconfig(user: string, groups?: readonly string[]): Promise<string>;
   /** What the API server itself recorded: exact, by user and verb. */
@@ -32,7 +37,9 @@ export type ControlPlane = AsyncDisposable & {
 export async function startControlPlane(
   options: { controllerManager?: boolean; nodes?: boolean } = {},
 ): Promise<ControlPlane> {
-  await using started = new AsyncDisposableStack();
+  await using scope = new AsyncDisposableStack();
+  // Servers that are started again later belong to the same life.
+  const started = scope.use(new AsyncDisposableStack());
   const folder = await mkdtemp(join(tmpdir(), "plumbline-control-plane-"));
   started.defer(() => rm(folder, { recursive: true, force: true }));
   const authority = await createAuthority();
@@ -40,9 +47,19 @@ export async function startControlPlane(
   const server = `https://127.0.0.1:${secure}`;
 
   // The API server gives up for good 20 s after its start when etcd is not there by then.
-  await untilReady(started.use(startEtcd(folder, client, peer)), "etcd", () => isHealthy(client));
-  const apiserver = started.use(await startApiserver(folder, authority, client, secure));
-  await untilReady(apiserver, "kube-apiserver", () => isReady(server, authority.certificatePem));
+  const openEtcd = async (): Promise<RunningProcess> => {
+    const opened = started.use(startEtcd(folder, client, peer));
+    await untilReady(opened, "etcd", () => isHealthy(client));
+    return opened;
+  };
+  const flags = await prepareApiserver(folder, authority, client, secure);
+  const openApiserver = async (): Promise<RunningProcess> => {
+    const opened = started.use(startProcess(serverPath("kube-apiserver"), flags));
+    await untilReady(opened, "kube-apiserver", () => isReady(server, authority.certificatePem));
+    return opened;
+  };
+  let etcd = await openEtcd();
+  let apiserver = await openApiserver();
 
   const kubeconfig = (user: string, groups: readonly string[] = []): Promise<string> =>
     writeKubeconfig(folder, authority, server, user, groups);
@@ -53,12 +70,33 @@ export async function startControlPlane(
     const own = await kubeconfig("system:kube-controller-manager");
     started.use(startControllerManager(folder, own, managerPort));
   }
-  const all = started.move();
+  const all = scope.move();
+  const dataFolder = join(folder, "etcd");
   return {
     server,
     caPem: authority.certificatePem,
     adminKubeconfig,
-    apiserver,
+    get apiserver() {
+      return apiserver;
+    },
+    async stopApiserver() {
+      await apiserver.kill("SIGKILL");
+      return async () => void (apiserver = await openApiserver());
+    },
+    async saveData() {
+      const copy = await mkdtemp(join(folder, "etcd-copy-"));
+      // A stopped process writes nothing: the copy is what a crash at this moment would have left.
+      etcd.child.kill("SIGSTOP");
+      await cp(dataFolder, copy, { recursive: true }).finally(() => etcd.child.kill("SIGCONT"));
+      return async () => {
+        await apiserver.kill("SIGKILL");
+        await etcd.kill("SIGKILL");
+        await rm(dataFolder, { recursive: true });
+        await cp(copy, dataFolder, { recursive: true });
+        etcd = await openEtcd();
+        apiserver = await openApiserver();
+      };
+    },
     kubeconfig,
     requests: () => readAuditLog(join(folder, "audit.log")),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
@@ -80,12 +118,13 @@ function startEtcd(folder: string, client: number, peer: number): RunningProcess
   ]);
 }
 
-async function startApiserver(
+/** Writes the files of an API server, and gives the flags to start it with. */
+async function prepareApiserver(
   folder: string,
   authority: Authority,
   etcdPort: number,
   port: number,
-): Promise<RunningProcess> {
+): Promise<string[]> {
   const own = await authority.issue("CN=kube-apiserver", {
     dns: ["localhost", "kubernetes.default.svc"],
     ips: ["127.0.0.1", "10.0.0.1"],
@@ -103,7 +142,7 @@ async function startApiserver(
       "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n",
     ),
   ]);
-  return startProcess(serverPath("kube-apiserver"), [
+  return [
     `--etcd-servers=http://127.0.0.1:${etcdPort}`,
     `--secure-port=${port}`,
     "--bind-address=127.0.0.1",
@@ -123,7 +162,7 @@ async function startApiserver(
     `--audit-log-path=${file("audit.log")}`,
     "--audit-log-maxsize=1000",
     "--allow-privileged=true",
-  ]);
+  ];
 }
 
 function startControllerManager(folder: string, kubeconfig: string, port: number): RunningProcess {
