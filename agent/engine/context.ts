@@ -1,5 +1,6 @@
 import type { DeletionBreaker } from "#agent/apply/breaker.ts";
 import type { Cluster, ObjectAddress } from "#agent/cluster/cluster.ts";
+import type { Health } from "#agent/health/condition.ts";
 import type { Journal, NewEvent } from "#agent/report/journal.ts";
 import type { Owned, Head } from "#agent/state/head.ts";
 import type { StateStore } from "#agent/state/store.ts";
@@ -7,7 +8,7 @@ import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { ClusterId } from "#proto/ids.ts";
-import { parseRefKey } from "#proto/object.ts";
+import { parseRefKey, type KubeObject } from "#proto/object.ts";
 import type { Autoscalers } from "./autoscalers.ts";
 import type { ApplicationState, Model, Tracked } from "./model.ts";
 
@@ -30,6 +31,8 @@ export type Context = {
   readonly signal: AbortSignal;
   /** Something about this Application may have changed: its status is looked at soon. */
   touched(application: ApplicationState): void;
+  /** By the rules of the document in force. */
+  healthOf(object: KubeObject): Health;
   /** An apply of this object has its answer and its baseline: events that were held are judged now. */
   released(tracked: Tracked): void;
   /** Looks at this object again, by name. */

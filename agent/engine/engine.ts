@@ -1,5 +1,7 @@
 import { DeletionBreaker } from "#agent/apply/breaker.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
+import { healthOf } from "#agent/health/health.ts";
+import { createHealthRules } from "#agent/health/rules.ts";
 import type { Journal } from "#agent/report/journal.ts";
 import { openState } from "#agent/state/store.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -66,6 +68,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const life = new AbortController();
   const model = createModel();
   const store = openState(cluster, namespace);
+  const healthRules = createHealthRules([]);
   const suspicions = new Map<string, Suspicion>();
   const sentStatus = new Map<ApplicationName, string>();
   const failures = new Map<ApplicationName, number>();
@@ -91,6 +94,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       if (dirty.size === 0) setImmediate(tellStatus);
       dirty.add(application);
     },
+    healthOf: (object) => healthOf(object, clock.now(), healthRules),
     released: (tracked) => judgeHeld(context, tracked, suspect),
     look: (key) => {
       if (!suspicions.has(key)) suspect(key, { kind: "missing" });

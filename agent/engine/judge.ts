@@ -2,7 +2,6 @@ import type { ObjectList, WatchEvent } from "#agent/cluster/cluster.ts";
 import { compare } from "#agent/drift/baseline.ts";
 import { contentHash } from "#agent/drift/content.ts";
 import { isDone } from "#agent/drift/yields.ts";
-import { healthOf } from "#agent/health/health.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 import type { Context } from "./context.ts";
 import { entryOf, ownedOf, setOwned, versionOf, type Tracked } from "./model.ts";
@@ -75,7 +74,7 @@ function noteDone(context: Context, tracked: Tracked, object: KubeObject): void 
 function judgeObject(context: Context, tracked: Tracked, object: KubeObject, suspect: Suspect): void {
   const { model } = context;
   const application = model.applications.get(tracked.application)!;
-  const health = healthOf(object, context.clock.now());
+  const health = context.healthOf(object);
   const isNews = health.state !== tracked.health.state || health.reason !== tracked.health.reason;
   tracked.health = health;
   if (isNews) context.touched(application);

@@ -2,7 +2,6 @@ import { failureOf, type Failure } from "#agent/apply/failure.ts";
 import { ApiError } from "#agent/cluster/errors.ts";
 import { baselineOf } from "#agent/drift/baseline.ts";
 import { ownEntry } from "#agent/drift/fields.ts";
-import { healthOf } from "#agent/health/health.ts";
 import type { Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
@@ -33,7 +32,7 @@ export async function send(
     const answer = await apply();
     const version = versionOf(answer);
     if (version > tracked.version) tracked.version = version;
-    tracked.health = healthOf(answer, context.clock.now());
+    tracked.health = context.healthOf(answer);
     if (answer.metadata.deletionTimestamp !== undefined)
       return failed("Terminating", "is being deleted; it is applied again once it is gone");
     const owned = {

@@ -31,8 +31,11 @@ export const text = (value: Json | undefined): string => (typeof value === "stri
 export const count = (value: Json | undefined, otherwise = 0): number =>
   typeof value === "number" || typeof value === "bigint" ? Number(value) : otherwise;
 
-export function conditionsOf(object: KubeObject): Map<string, Condition> {
-  const conditions = asList(section(object, "status")["conditions"]).map((condition): [string, Condition] => [
+export const conditionsOf = (object: KubeObject): Map<string, Condition> => conditionsIn(section(object, "status"));
+
+/** By type. */
+export function conditionsIn(status: JsonObject): Map<string, Condition> {
+  const conditions = asList(status["conditions"]).map((condition): [string, Condition] => [
     text(condition["type"]),
     {
       type: text(condition["type"]),

@@ -4,6 +4,7 @@ import { parse } from "yaml";
 import type { JsonObject, KubeObject } from "#proto/object.ts";
 import type { HealthState } from "./condition.ts";
 import { healthOf, worstOf } from "./health.ts";
+import { createHealthRules } from "./rules.ts";
 
 type Case = {
   readonly when: string;
@@ -13,6 +14,7 @@ type Case = {
   readonly now?: string;
 } & { readonly [field: string]: unknown };
 
+const rules = createHealthRules([]);
 const folder = new URL("cases/", import.meta.url);
 
 for (const file of readdirSync(folder)) {
@@ -23,7 +25,7 @@ for (const file of readdirSync(folder)) {
   for (const { kind, cases } of kinds)
     describe(`${kind} (${file})`, () => {
       test.each(cases)("is $is when $when", (each) => {
-        const health = healthOf(objectOf(kind, each), Date.parse(each.now ?? "2030-01-01T00:01:00Z"));
+        const health = healthOf(objectOf(kind, each), Date.parse(each.now ?? "2030-01-01T00:01:00Z"), rules);
         expect(health.state, health.reason).toBe(each.is);
         expect(health.reason).toContain(each.reason ?? "");
         // Whatever is not well says why.
@@ -40,7 +42,7 @@ function objectOf(described: string, { when: _w, is: _i, reason: _r, now: _n, me
 }
 
 test("lets the worst object speak for its Application", () => {
-  const job = healthOf({ apiVersion: "batch/v1", kind: "Job", metadata: { name: "x" } }, 0);
-  expect(worstOf([worstOf([]), job, healthOf(undefined, 0)]).state).toBe("NotFound");
+  const job = healthOf({ apiVersion: "batch/v1", kind: "Job", metadata: { name: "x" } }, 0, rules);
+  expect(worstOf([worstOf([]), job, healthOf(undefined, 0, rules)]).state).toBe("NotFound");
   expect(worstOf([]).state).toBe("Current");
 });

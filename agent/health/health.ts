@@ -1,5 +1,5 @@
 import { groupOf, type KubeObject } from "#proto/object.ts";
-import { current, inProgress, observedGeneration, section, type Health } from "./condition.ts";
+import { conditionsOf, current, inProgress, observedGeneration, section, type Health } from "./condition.ts";
 import {
   admissionPolicyHealth,
   apiServiceHealth,
@@ -14,6 +14,7 @@ import { abnormalHealth, genericHealth } from "./generic.ts";
 import { cronJobHealth, jobHealth } from "./jobs.ts";
 import { ingressHealth, serviceHealth } from "./network.ts";
 import { podHealth } from "./pods.ts";
+import type { HealthRules } from "./rules.ts";
 import { attachmentHealth, claimHealth, volumeHealth } from "./storage.ts";
 import { daemonSetHealth, deploymentHealth, replicaSetHealth, statefulSetHealth } from "./workloads.ts";
 
@@ -52,16 +53,24 @@ const observing = new Set([
   "policy/PodDisruptionBudget",
 ]);
 
-/** Health of an object as kstatus computes it. Pure: the answer depends on nothing but the object and the time. */
-export function healthOf(object: KubeObject | undefined, nowMs: number): Health {
+/**
+ * Health of an object: by the fleet's rule or the shipped one for its kind, by the built-in rule, or by the conventions
+ * of kstatus. Pure: the answer depends on nothing but the arguments.
+ */
+export function healthOf(object: KubeObject | undefined, nowMs: number, custom: HealthRules): Health {
   if (object === undefined) return { state: "NotFound", reason: "does not exist" };
   if (object.metadata.deletionTimestamp !== undefined)
     return { state: "Terminating", reason: terminatingReason(object) };
   const observed = observedGeneration(section(object, "status"));
   const kind = `${groupOf(object.apiVersion)}/${object.kind}`;
   if (observed === undefined && observing.has(kind)) return inProgress("waits for its controller");
-  if (observed !== undefined && object.metadata.generation !== undefined && observed < object.metadata.generation)
-    return inProgress("its controller has not seen the newest change");
+  const judge = custom(object);
+  if (observed !== undefined && object.metadata.generation !== undefined && observed < object.metadata.generation) {
+    // Flux counts a generation as observed only once it was taken; until then its conditions say what goes wrong with it.
+    const verdict = isSpokenOf(object) ? judge?.(object) : undefined;
+    return verdict?.state === "Failed" ? verdict : inProgress("its controller has not seen the newest change");
+  }
+  if (judge !== undefined) return judge(object);
   const rule = rules[kind];
   return rule === undefined ? genericHealth(object) : (abnormalHealth(object) ?? rule(object, nowMs));
 }
@@ -73,6 +82,12 @@ export function worstOf(healths: Iterable<Health>): Health {
   for (const health of healths) if (order.indexOf(health.state) < order.indexOf(worst.state)) worst = health;
   return worst;
 }
+
+/** Some condition says that it speaks of the newest generation. */
+const isSpokenOf = (object: KubeObject): boolean =>
+  [...conditionsOf(object).values()].some(
+    ({ observedGeneration }) => observedGeneration === object.metadata.generation,
+  );
 
 function terminatingReason(object: KubeObject): string {
   const finalizers = object.metadata.finalizers ?? [];
