@@ -4,9 +4,10 @@ import { createServer } from "node:net";
 
 /**
  * Below 32768, where Linux starts to take ports for outgoing connections: a port from there could be lost to any client
- * between being asked for and the server's start. Above 10000, where few services have a fixed port.
+ * between being asked for and the server's start. Above 10080, the last port that `fetch` refuses to speak to
+ * (https://fetch.spec.whatwg.org/#port-blocking), and where few services have a fixed port.
  */
-const range = { from: 10_000, to: 32_768 };
+const range = { from: 10_081, to: 32_768 };
 
 /**
  * Loopback ports that are free, for servers that cannot be told to choose one and say which.

@@ -54,7 +54,7 @@ export function startProcess(
   };
 }
 
-/** Asks `isReady` every 20 ms until it says yes. Fails at once, with the log, when the process ends first. */
+/** Asks `isReady` every 20 ms until it says yes. Fails at once, with the log and the last answer, when the process ends first. */
 export async function untilReady(
   process: RunningProcess,
   what: string,
@@ -64,9 +64,19 @@ export async function untilReady(
   const deadline = Date.now() + limitMs;
   let over = false;
   void process.ended.then(() => (over = true));
-  while (!(await isReady().catch(() => false))) {
-    if (over) throw new Error(`${what} ended before it was ready:\n${process.log()}`);
-    if (Date.now() > deadline) throw new Error(`${what} was not ready after ${limitMs} ms:\n${process.log()}`);
+  let refusal: unknown = "it said no";
+  const ask = (): Promise<boolean> =>
+    isReady().catch((error: unknown) => {
+      refusal = error;
+      return false;
+    });
+  while (!(await ask())) {
+    const failed = over
+      ? "ended before it was ready"
+      : Date.now() > deadline
+        ? `was not ready after ${limitMs} ms`
+        : "";
+    if (failed !== "") throw new Error(`${what} ${failed}:\n${process.log()}`, { cause: refusal });
     await once(AbortSignal.timeout(20), "abort");
   }
 }

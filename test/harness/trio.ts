@@ -38,9 +38,10 @@ const stages: readonly Stage[] = ["dev", "staging", "prod"];
 
 export async function startTrio(options: WorldOptions = {}): Promise<Trio> {
   await using started = new AsyncDisposableStack();
-  const [first, second] = await Promise.all([startControlPlane(), startControlPlane()]);
-  started.use(first);
-  started.use(second);
+  // Each is taken into care as it comes, so that one that fails leaves no other running.
+  const begun = [0, 1].map(async () => started.use(await startControlPlane()));
+  await Promise.allSettled(begun);
+  const [first, second] = (await Promise.all(begun)) as [ControlPlane, ControlPlane];
   const planes = { dev: first, staging: second, prod: second };
   const world = started.use(await startWorld(options));
   const people: Record<string, Cluster> = {};
