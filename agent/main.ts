@@ -9,9 +9,11 @@ import { withCredentials } from "#agent/enrol/credentials.ts";
 import { startEngine } from "#agent/engine/engine.ts";
 import { openPull } from "#agent/pull/pull.ts";
 import { Journal } from "#agent/report/journal.ts";
+import { readKeptJournal } from "#agent/report/keep-journal.ts";
 import { openReport, type Report } from "#agent/report/report.ts";
 import { compareOrder } from "#proto/desired-state.ts";
 import { systemClock, type Clock } from "#lib/clock.ts";
+import type { Credentials } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { createLog, reasonOf, type Log } from "#lib/log.ts";
 import { backoffMs } from "#lib/retry.ts";
 import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
@@ -56,6 +58,10 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       keys = { ...keys, notAfterMs: kept.notAfterMs };
     else await writeKeys(cluster, namespace, keys, signal);
   };
+  const renewTraced = (current: AgentKeys): Promise<Credentials> =>
+    telemetry.traced("agent.renew", { attributes: { cluster: current.cluster } }, () =>
+      renewCredentials(current, clock.now()),
+    );
   let natsFailures = 0;
   await using pull = openPull({
     urls: natsUrls,
@@ -66,7 +72,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     credentials: async () => {
       // gRPC gives fresh NATS credentials; without the hub the old ones are tried on.
       if (natsFailures >= freshAfterFailures || keys.notAfterMs < clock.now())
-        await renewCredentials(keys, clock.now()).then(renewed, (error: unknown) =>
+        await renewTraced(keys).then(renewed, (error: unknown) =>
           log.info({ because: reasonOf(error) }, "no fresh credentials now"),
         );
       return { jwt: keys.natsJwt, seed: keys.nkeySeed };
@@ -78,7 +84,10 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     },
   });
   let report: Report | undefined;
-  const journal = new Journal(journalEvents, () => clock.now());
+  const kept = await readKeptJournal({ cluster, namespace, clock, log }, signal);
+  const journal = new Journal(journalEvents, () => clock.now(), kept.events);
+  // Ends after the engine, so that nothing is journalled after its last write.
+  await using _keeping = kept.keep(journal, () => report?.isConnected() === true);
   await using engine = await startEngine({
     cluster,
     clusterId: keys.cluster,
@@ -114,7 +123,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   report = reporting;
   journal.recorded = () => reporting.event();
   log.info({ cluster: keys.cluster, hub: keys.hub }, "agent started");
-  const renewing = keepRenewed(() => keys, renewed, { clock, log, signal }).catch(() => undefined);
+  const renewing = keepRenewed(() => keys, renewTraced, renewed, { clock, log, signal }).catch(() => undefined);
   for await (const document of pull.documents(signal)) {
     natsFailures = 0;
     engine.take(document.bytes, document.traceparent ?? "");
@@ -132,7 +141,8 @@ async function joinedKeys(parts: AgentParts): Promise<AgentKeys> {
         throw new NotJoined(`this cluster has not joined a hub: run the line that plumb cluster register prints`);
       // Imported only here: making a certificate request needs libraries that a running agent does without.
       const { join } = await import("#agent/enrol/join.ts");
-      return await join(cluster, namespace, parts.join);
+      const line = parts.join;
+      return await parts.telemetry.traced("agent.enrol", {}, () => join(cluster, namespace, line));
     } catch (error) {
       if (
         signal.aborted ||

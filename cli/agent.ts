@@ -6,6 +6,7 @@ import { EnrolmentRefused, WrongHub } from "#agent/enrol/hub-client.ts";
 import { join } from "#agent/enrol/join.ts";
 import { CliError, exitCode } from "#cli/errors.ts";
 import { hint } from "#cli/output.ts";
+import { openTelemetry } from "#lib/telemetry.ts";
 
 export type JoinOptions = {
   hub: string;
@@ -23,8 +24,9 @@ export async function joinHub(options: JoinOptions, signal: AbortSignal): Promis
   const config = readConfig(process.env, options);
   {
     await using cluster = openKubernetes(await kubeconfigAccess(options.kubeconfig, options.context));
+    await using telemetry = await openTelemetry("plumbline-agent", config.otlpEndpoint);
     try {
-      const keys = await join(cluster, config.namespace, options);
+      const keys = await telemetry.traced("agent.enrol", {}, () => join(cluster, config.namespace, options));
       hint(`${keys.cluster} has joined ${options.hub}; its keys are in Secret ${config.namespace}/plumbline-keys`);
     } catch (error) {
       if (error instanceof EnrolmentRefused)

@@ -217,9 +217,21 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
       tls: { ca: identity.authority.certificatePem, certificate: server.certificatePem, privateKey: server.keyPem },
       enrolment,
       record: (cluster) => records.now().clusters.get(cluster),
-      handler: sessionHandler({ view, receipts, desired, broker, lease, renders, loop: decided, clock, log }),
+      handler: sessionHandler({
+        view,
+        receipts,
+        desired,
+        broker,
+        lease,
+        renders,
+        loop: decided,
+        clock,
+        log,
+        telemetry,
+      }),
       clock,
       log,
+      telemetry,
     }),
   );
   const grpcAddress = config.advertiseGrpc ?? `${hostFor(config.listenGrpc.host)}:${agents.port}`;
@@ -313,6 +325,7 @@ type HandlerParts = {
   readonly loop: ReturnType<typeof startLoop>;
   readonly clock: Clock;
   readonly log: Log;
+  readonly telemetry: Telemetry;
 };
 
 /** What the hub makes of what an agent says: kept on the broker, folded into the view, and a reason to decide again. */
@@ -333,6 +346,12 @@ function sessionHandler(parts: HandlerParts): SessionHandler {
     log.info({ cluster, generation: String(state.generation) }, "the broker has this cluster's document again");
   };
 
+  const traceReceipt = (cluster: ClusterId, { application, environment, traceparent }: Event): void => {
+    if (traceparent === "") return;
+    const attributes = { cluster, application, environment };
+    parts.telemetry.passed("hub.receipt", { attributes, parent: traceparent, fromMs: clock.now() });
+  };
+
   return {
     async hello(cluster, hello) {
       view.hello(cluster, hello, clock.now());
@@ -349,6 +368,7 @@ function sessionHandler(parts: HandlerParts): SessionHandler {
       if (body !== undefined) await broker.appendEvent(body.$case, cluster, Event.encode(event).finish());
       acknowledged.set(cluster, { journal, sequence: event.sequence });
       view.event(cluster, event, clock.now());
+      if (body?.$case === "receipt") traceReceipt(cluster, event);
       if (body?.$case === "receipt" && receipts.take(cluster, event.application, event.environment, body.value))
         loop.poke();
     },

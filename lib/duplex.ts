@@ -14,6 +14,9 @@ export type Duplex<In, Out> = {
   readonly signal: AbortSignal;
   /** Why the stream broke, on the client's side. */
   failure(): Error | undefined;
+  /** Says that nothing follows; what was sent still arrives, and the peer may answer until it ends too. */
+  finish(): void;
+  /** Ends at once, both ways: what is still on its way may be lost. */
   end(): void;
 };
 
@@ -22,13 +25,13 @@ type Call<In, Out> = ClientDuplexStream<Out, In> | ServerDuplexStream<In, Out>;
 export function duplexOf<In, Out>(call: Call<In, Out>): Duplex<In, Out> {
   const over = new AbortController();
   let failure: Error | undefined;
-  const finish = (): void => over.abort();
+  const markOver = (): void => over.abort();
   // Without a listener of its own an error of the call would end the process.
   call.on("error", (error: Error) => {
     failure = error;
-    finish();
+    markOver();
   });
-  for (const event of ["cancelled", "close", "end"]) call.on(event, finish);
+  for (const event of ["cancelled", "close", "end"]) call.on(event, markOver);
   return {
     messages: messagesOf<In>(call as AsyncIterable<In>, call),
     signal: over.signal,
@@ -43,10 +46,11 @@ export function duplexOf<In, Out>(call: Call<In, Out>): Duplex<In, Out> {
         return false;
       }
     },
+    finish: () => void call.end(),
     end() {
       call.end();
       if ("cancel" in call) call.cancel();
-      finish();
+      markOver();
     },
   };
 }

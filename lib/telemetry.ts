@@ -4,6 +4,7 @@ import {
   SpanStatusCode,
   trace,
   type Attributes,
+  type Context,
   type Link,
   type Tracer,
 } from "@opentelemetry/api";
@@ -22,6 +23,8 @@ export type Telemetry = AsyncDisposable & {
     options: { attributes?: Attributes; parent?: Traceparent; links?: readonly Traceparent[] },
     work: (own: { traceparent: Traceparent; set: (attributes: Attributes) => void }) => Promise<T>,
   ): Promise<T>;
+  /** A span of something that began at `fromMs` (epoch milliseconds) and ends now. Gives its own traceparent. */
+  passed(name: string, options: { attributes?: Attributes; parent: Traceparent; fromMs: number }): Traceparent;
 };
 
 /** `endpoint`: OTLP over HTTP, without the path ("http://127.0.0.1:4318"). */
@@ -43,6 +46,12 @@ export async function openTelemetry(service: string, endpoint: string | undefine
         }
       });
     },
+    passed(name, { attributes = {}, parent, fromMs }) {
+      const from = contextOf(parent);
+      const span = tracer.startSpan(name, { attributes, startTime: new Date(fromMs) }, from);
+      span.end();
+      return traceparentIn(trace.setSpan(from, span));
+    },
     async [Symbol.asyncDispose]() {
       await sdk?.end();
     },
@@ -50,13 +59,15 @@ export async function openTelemetry(service: string, endpoint: string | undefine
 }
 
 /** The traceparent of the span that runs now. */
-export function activeTraceparent(): Traceparent {
+export const activeTraceparent = (): Traceparent => traceparentIn(context.active());
+
+function traceparentIn(within: Context): Traceparent {
   const carrier: { traceparent?: string } = {};
-  propagation.inject(context.active(), carrier);
+  propagation.inject(within, carrier);
   return carrier.traceparent ?? "";
 }
 
-const contextOf = (traceparent: Traceparent) => propagation.extract(context.active(), { traceparent });
+const contextOf = (traceparent: Traceparent): Context => propagation.extract(context.active(), { traceparent });
 
 function linkOf(traceparent: Traceparent): Link[] {
   const span = trace.getSpanContext(contextOf(traceparent));

@@ -80,6 +80,35 @@ test("J7 with hub and broker away drift still heals, and what happened meanwhile
   );
 });
 
+test("what an agent could not tell is told by the agent after it, and one that stops says so", async () => {
+  const { world } = trio;
+  const revision = await trio.deploy("diary", everywhere("diary", "info"));
+  await trio.settled("dev", "diary", revision);
+  await world.stopHub();
+  const there = (await trio.get("dev", "v1", "ConfigMap", inside("diary", "dev"), "settings"))!;
+  await trio.people.dev.replace({ ...there, data: { level: "debug" } });
+  await world.until("the agent to heal alone", async () => (await level("dev", "diary")) === "info");
+  await world.agent(clusterOf("dev")).kill("SIGTERM");
+  const before = await trio.writes("dev");
+  trio.startAgent("dev");
+  await world.startHub();
+  await world.until("the episode to arrive", async () =>
+    (await world.drift()).some(
+      ({ application, state, tool }) => application === "diary" && state === "healed" && tool === "kubectl-edit",
+    ),
+  );
+  await world.until("every agent to be back", allConnected);
+  await world.agent(clusterOf("dev")).kill("SIGTERM");
+  await world.until("the hub to hear the goodbye", () => Promise.resolve(world.logs().includes("the agent stops")));
+  // The Secret that held it was emptied, so that it is not told again, and nothing else was written.
+  const kept = await trio.get("dev", "v1", "Secret", "plumbline-agent", "plumbline-journal");
+  expect(kept?.["data"]).toEqual({ journal: "" });
+  const after = await trio.writes("dev");
+  expect({ ...after, "update secrets": after["update secrets"]! - 1 }).toEqual(before);
+  trio.startAgent("dev");
+  await world.until("every agent to be back", allConnected);
+});
+
 test("a revoked cluster keeps everything it runs, and gets nothing more", async () => {
   const { world } = trio;
   const revision = await walk("kept", "one");

@@ -49,10 +49,38 @@ test("J11 one trace holds commit, render, publish and the applies of both cluste
   const traceOf = (): string | undefined =>
     otlp.spans().find(({ name, attributes }) => name === "hub.commit" && attributes["revision"] === revision)?.traceId;
   const inTrace = () => otlp.spans().filter(({ traceId }) => traceId === traceOf());
-  await world.until("the spans", async () => inTrace().filter(({ name }) => name === "agent.apply").length >= 2);
+  await world.until("the spans", async () =>
+    ["agent.healthy", "hub.receipt"].every((last) => inTrace().filter(({ name }) => name === last).length >= 2),
+  );
   const names = new Set(inTrace().map(({ name }) => name));
-  for (const name of ["hub.commit", "hub.render", "hub.publish", "agent.apply", "agent.apply.object"])
+  for (const name of [
+    "hub.commit",
+    "hub.render",
+    "hub.publish",
+    "agent.pull",
+    "agent.apply",
+    "agent.apply.object",
+    "agent.healthy",
+    "hub.receipt",
+  ])
     expect(names).toContain(name);
+  // The last word of each cluster's way: the hub's span of the receipt hangs on the agent's span of the health.
+  for (const cluster of ["dev-1", "dev-2"]) {
+    const receipt = inTrace().find(
+      ({ name, attributes }) => name === "hub.receipt" && attributes["cluster"] === cluster,
+    );
+    const parent = inTrace().find(({ spanId }) => spanId === receipt?.parentId);
+    expect([parent?.name, parent?.service, parent?.attributes["cluster"]]).toEqual([
+      "agent.healthy",
+      "plumbline-agent",
+      cluster,
+    ]);
+  }
+  // Through gRPC's metadata: what the hub does for an agent that joins is in the agent's own trace.
+  const enrolments = otlp.spans().filter(({ name }) => name === "hub.enrol");
+  expect(enrolments.length).toBeGreaterThanOrEqual(4);
+  for (const { parentId, traceId } of enrolments)
+    expect(otlp.spans().find(({ spanId }) => spanId === parentId)).toMatchObject({ name: "agent.enrol", traceId });
   const clusters = inTrace()
     .filter(({ name }) => name === "agent.apply")
     .map(({ attributes }) => attributes["cluster"]);

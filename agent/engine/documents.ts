@@ -62,8 +62,12 @@ export async function fetchBundles(context: Context, trust: Trust, fetch: FetchB
     const application = applicationOf(context.model, entry.application);
     if (application.bundle?.digest === entry.digest) continue;
     try {
-      const slices = await fetch(entry.address, entry.slices, context.signal);
-      application.bundle = open(context, trust, entry, slices);
+      const attributes = { application: application.name, cluster: context.clusterId };
+      application.bundle = await context.telemetry.traced(
+        "agent.pull",
+        { attributes, parent: application.traceparent },
+        async () => open(context, trust, entry, await fetch(entry.address, entry.slices, context.signal)),
+      );
       application.reason = "";
     } catch (error) {
       context.signal.throwIfAborted();

@@ -56,6 +56,9 @@ export type ApplicationState = {
   lastReceipt: string;
   /** Something in the inventory changed that no Secret holds yet. */
   isUnsaved: boolean;
+  /** When the last apply ended whose health was not traced yet; epoch milliseconds. */
+  appliedAtMs: number | undefined;
+  /** Of the newest thing that happened on the way of its revision. */
   traceparent: string;
 };
 
@@ -94,6 +97,7 @@ export function applicationOf(model: Model, name: ApplicationName): ApplicationS
     counts: { created: 0, configured: 0, unchanged: 0, pruned: 0 },
     lastReceipt: "",
     isUnsaved: false,
+    appliedAtMs: undefined,
     traceparent: "",
   };
   model.applications.set(name, fresh);

@@ -24,9 +24,22 @@ export function tellReceipts(context: Context, application: ApplicationState): v
   if (application.currentSince === undefined || !application.lastReceipt.startsWith(`${digest} healthy`)) {
     application.currentSince = context.clock.monotonic();
     application.marks.clear();
+    traceHealthy(context, application);
     tellOnce(context, application, `${digest} healthy ${application.currentSince}`, true, 0);
     for (const mark of head.run.delivery.soakMarksMs) void tellAt(context, application, mark, application.currentSince);
   }
+}
+
+/** The end of this revision's way here: from its apply to its health. The hub's spans of the receipt follow it. */
+function traceHealthy(context: Context, application: ApplicationState): void {
+  if (application.appliedAtMs === undefined || application.traceparent === "") return;
+  const { revision } = application.head!.run!;
+  application.traceparent = context.telemetry.passed("agent.healthy", {
+    attributes: { application: application.name, revision, cluster: context.clusterId },
+    parent: application.traceparent,
+    fromMs: application.appliedAtMs,
+  });
+  application.appliedAtMs = undefined;
 }
 
 /** The receipt of now, again: a hub that lost everything asks for it. */

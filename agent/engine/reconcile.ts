@@ -39,6 +39,7 @@ export async function reconcile(context: Context, application: ApplicationState)
     await context.telemetry.traced("agent.apply", options, async ({ set }) => {
       set({ revision: entry.revision, cluster: context.clusterId });
       await applyRun(context, application, entry, application.bundle!, signal);
+      application.appliedAtMs = context.clock.now();
     });
   } catch (error) {
     // Called off by a newer document: its own reconcile follows. Anything else is ours to tell.

@@ -9,6 +9,7 @@ import {
   type ChannelOptions,
   type ServiceError,
 } from "@grpc/grpc-js";
+import { activeTraceparent } from "#lib/telemetry.ts";
 import {
   EnrolmentServiceClient,
   type Credentials,
@@ -51,10 +52,18 @@ export async function pinnedCa(hub: string, pin: string): Promise<string> {
 }
 
 export const enrol = (hub: string, caPem: string, request: EnrolRequest): Promise<Credentials> =>
-  ask(hub, caPem, (client, options, answer) => client.enrol(request, new Metadata(), options, answer));
+  ask(hub, caPem, (client, options, answer) => client.enrol(request, tracing(), options, answer));
 
 export const renew = (hub: string, caPem: string, request: RenewRequest): Promise<Credentials> =>
-  ask(hub, caPem, (client, options, answer) => client.renew(request, new Metadata(), options, answer));
+  ask(hub, caPem, (client, options, answer) => client.renew(request, tracing(), options, answer));
+
+/** The trace that goes on in the hub (W3C trace context); nothing when none is recorded. */
+function tracing(): Metadata {
+  const metadata = new Metadata();
+  const traceparent = activeTraceparent();
+  if (traceparent !== "") metadata.set("traceparent", traceparent);
+  return metadata;
+}
 
 type Answer = (error: ServiceError | null, response: { credentials?: Credentials | undefined }) => void;
 

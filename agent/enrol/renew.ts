@@ -20,9 +20,10 @@ export function renewCredentials(keys: AgentKeys, nowMs: number): Promise<Creden
   return renew(keys.hub, keys.caPem, { cluster: keys.cluster, csrPem: keys.csrPem, atMs, proof });
 }
 
-/** Keeps credentials fresh by the agent's own clock, for ever; `renewed` keeps them. Ends with the signal. */
+/** Keeps credentials fresh by the agent's own clock, for ever: `ask` gets them, `renewed` keeps them. Ends with the signal. */
 export async function keepRenewed(
   current: () => AgentKeys,
+  ask: (keys: AgentKeys) => Promise<Credentials>,
   renewed: (credentials: Credentials) => Promise<void>,
   { clock, log, signal }: { clock: Clock; log: Log; signal: AbortSignal },
 ): Promise<void> {
@@ -30,7 +31,7 @@ export async function keepRenewed(
     const due = current().notAfterMs - lifeMs * (1 - renewAtShare) - clock.now();
     await clock.sleep(failures > 0 ? backoffMs(retries, failures) : Math.max(0, due), { signal });
     try {
-      await renewed(await renewCredentials(current(), clock.now()));
+      await renewed(await ask(current()));
       failures = 0;
     } catch (error) {
       if (signal.aborted) return;

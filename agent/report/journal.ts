@@ -4,7 +4,7 @@ import type { Event } from "#proto/gen/plumbline/agent/v1/agent.ts";
 export type NewEvent = Omit<Event, "sequence">;
 
 /**
- * What happened here and the hub has not acknowledged: bounded, in memory, numbered from 1 without holes. When it is
+ * What happened here and the hub has not acknowledged: bounded, in memory (keep-journal.ts writes it down), numbered from 1 without holes. When it is
  * full the oldest go, and one `dropped` event under the last of their numbers says which.
  */
 export class Journal {
@@ -19,11 +19,15 @@ export class Journal {
   /** Told of each event, so that nobody need look for them. */
   recorded: () => void = () => undefined;
 
-  /** `limit`: events kept, at least 2 (one of them may be the notice of the dropped). `now`: epoch milliseconds. */
-  constructor(limit: number, now: () => number) {
+  /**
+   * `limit`: events kept, at least 2 (one of them may be the notice of the dropped). `now`: epoch milliseconds.
+   * `kept`: what an earlier journal had to say and could not, numbered anew.
+   */
+  constructor(limit: number, now: () => number, kept: readonly NewEvent[] = []) {
     if (limit < 2) throw new RangeError(`a journal keeps at least 2 events, not ${limit}`);
     this.#limit = limit;
     this.#now = now;
+    for (const event of kept) this.record(event);
   }
 
   record(event: NewEvent): bigint {

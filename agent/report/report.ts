@@ -22,6 +22,8 @@ const welcomeWithinMs = 20_000;
 const retries = { firstMs: 500, capMs: 15_000 };
 /** Events sent ahead of their acknowledgements: the hub's writes set the pace, not its round trips. */
 const eventsInFlight = 64;
+/** Time for a goodbye to be read before the stream is cut; a hub that hears none calls the agent lost after 45 s. */
+const goodbyeWithinMs = 1_000;
 
 export type ReportOptions = {
   /** Asked before each session, for both change while the agent lives. */
@@ -72,12 +74,18 @@ export function openReport(options: ReportOptions): Report {
       "grpc.use_local_subchannel_pool": 1,
     });
     const stream = duplexOf<HubMessage, AgentMessage>(client.session(new Metadata()));
-    const stop = (): void => stream.end();
+    const over = new AbortController();
+    const stop = (): void =>
+      void options.clock.sleep(goodbyeWithinMs, { signal: over.signal }).then(
+        () => stream.end(),
+        () => undefined,
+      );
     options.signal.addEventListener("abort", stop, { once: true });
     try {
       await talk(stream);
     } finally {
       options.signal.removeEventListener("abort", stop);
+      over.abort();
       connected = false;
       stream.end();
       client.close();
@@ -179,9 +187,10 @@ export function openReport(options: ReportOptions): Report {
       if (hasNews) continue;
       await nextThing(stream.signal, pingAt - options.clock.monotonic());
     }
-    if (options.signal.aborted)
+    if (options.signal.aborted) {
       await stream.send({ body: { $case: "goodbye", value: { because: "the agent stops" } } });
-    stream.end();
+      stream.finish();
+    } else stream.end();
     await listening;
   };
 

@@ -1,5 +1,4 @@
 import type { Cluster, KindInfo } from "#agent/cluster/cluster.ts";
-import { ApiError } from "#agent/cluster/errors.ts";
 import type { ApplicationName, BlobAddress } from "#proto/ids.ts";
 import { sha256Hex } from "#proto/json.ts";
 import type { KubeObject } from "#proto/object.ts";
@@ -14,13 +13,12 @@ import {
   type Inventory,
   type Owned,
 } from "./head.ts";
+import { createOnce, dataOf, deleteSecret, replaceOrCreate, secretOf, stateLabel } from "./secrets.ts";
 
 /** Past so many changed entries a head would grow with the Application; they move into a chunk. */
 const inlineEntries = 64;
 /** 2,000 entries pack to about 300 KB, well under a Secret's 1 MiB. */
 const chunkEntries = 2_000;
-
-const stateLabel = "plumbline.dev/state";
 
 export type Loaded = {
   readonly heads: readonly Head[];
@@ -163,8 +161,6 @@ const addressNote = "plumbline.dev/address";
 const sliceNote = "plumbline.dev/slice";
 const headName = (application: string): string => `plumbline-application-${application}`;
 const labelOf = (secret: KubeObject): string | undefined => secret.metadata.labels?.[stateLabel];
-const dataOf = (secret: KubeObject): Record<string, string | undefined> =>
-  (secret["data"] ?? {}) as Record<string, string | undefined>;
 
 // Pending entries are a few bytes; what weighs is hashes.
 function heavyChanges(inventory: Inventory, chunked: Inventory): number {
@@ -172,17 +168,6 @@ function heavyChanges(inventory: Inventory, chunked: Inventory): number {
   for (const [key, owned] of inventory)
     if (owned.baseline !== null && !sameOwned(chunked.get(key), owned)) changes += 1;
   return changes;
-}
-
-function secretOf(
-  namespace: string,
-  name: string,
-  label: string,
-  data: Record<string, string>,
-  immutable = false,
-): KubeObject {
-  const metadata = { name, namespace, labels: { [stateLabel]: label } };
-  return { apiVersion: "v1", kind: "Secret", metadata, type: "plumbline.dev/state", immutable, data };
 }
 
 const keptOf = (secret: KubeObject, chunks: readonly string[], chunked: Inventory): Kept => ({
@@ -231,46 +216,4 @@ function readSecrets(items: readonly KubeObject[]) {
       heads.push({ head, secret, chunks: names, chunked });
     });
   return { heads, slices, problems };
-}
-
-/** One request as long as nobody else wrote; someone who did is overwritten, for the agent alone knows what it owns. */
-async function replaceOrCreate(
-  cluster: Cluster,
-  secret: KubeObject,
-  resourceVersion: string | undefined,
-  signal?: AbortSignal,
-): Promise<KubeObject> {
-  const replace = (version: string): Promise<KubeObject> =>
-    cluster.replace({ ...secret, metadata: { ...secret.metadata, resourceVersion: version } }, signal);
-  try {
-    return await (resourceVersion === undefined ? cluster.create(secret, signal) : replace(resourceVersion));
-  } catch (error) {
-    if (!(error instanceof ApiError) || (error.status !== 409 && error.status !== 404)) throw error;
-    const { name, namespace = "" } = secret.metadata;
-    const there = await cluster.get({ apiVersion: "v1", group: "", kind: "Secret", namespace, name }, signal);
-    return there === undefined ? cluster.create(secret, signal) : replace(there.metadata.resourceVersion ?? "");
-  }
-}
-
-/** Content-addressed: one that is there already is the same. */
-async function createOnce(cluster: Cluster, secret: KubeObject, signal?: AbortSignal): Promise<string> {
-  try {
-    return (await cluster.create(secret, signal)).metadata.uid ?? "";
-  } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 409) throw error;
-    const { name, namespace = "" } = secret.metadata;
-    const there = await cluster.get({ apiVersion: "v1", group: "", kind: "Secret", namespace, name }, signal);
-    return there?.metadata.uid ?? "";
-  }
-}
-
-async function deleteSecret(
-  cluster: Cluster,
-  namespace: string,
-  name: string,
-  uid: string,
-  signal?: AbortSignal,
-): Promise<void> {
-  const address = { apiVersion: "v1", group: "", kind: "Secret", namespace, name };
-  await cluster.delete(address, { uid, ...(signal === undefined ? {} : { signal }) });
 }

@@ -11,6 +11,7 @@ import type { Enrolled, Enrolment } from "#hub/agents/enrol.ts";
 import { runSession, type Session, type SessionHandler } from "#hub/agents/session.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
+import type { Telemetry } from "#lib/telemetry.ts";
 import {
   AgentServiceService,
   EnrolmentServiceService,
@@ -32,6 +33,7 @@ export type AgentsOptions = {
   readonly handler: SessionHandler;
   readonly clock: Clock;
   readonly log: Log;
+  readonly telemetry: Telemetry;
 };
 
 /** The hub's side of every agent: enrolment, and one session a cluster. */
@@ -63,8 +65,8 @@ export async function startAgents(options: AgentsOptions): Promise<Agents> {
     },
   });
   server.addService(EnrolmentServiceService, {
-    enrol: answering((request) => enrolment.enrol(request), log),
-    renew: answering((request) => enrolment.renew(request), log),
+    enrol: answering("hub.enrol", (request) => enrolment.enrol(request), options),
+    renew: answering("hub.renew", (request) => enrolment.renew(request), options),
   });
   const port = await bind(server, `${listen.host}:${listen.port}`, tls);
   return {
@@ -93,20 +95,24 @@ const stopGraceMs = 300;
 
 /** A refusal is an answer with a reason; what breaks is told to the log, and to the caller without detail. */
 function answering<Request>(
+  span: string,
   work: (request: Request) => Promise<Enrolled>,
-  log: Log,
+  { log, telemetry }: Pick<AgentsOptions, "log" | "telemetry">,
 ): handleUnaryCall<Request, { credentials: (Enrolled & { ok: true })["credentials"] | undefined }> {
   return (call: ServerUnaryCall<Request, unknown>, answer) => {
-    work(call.request).then(
-      (outcome) =>
-        outcome.ok
-          ? answer(null, { credentials: outcome.credentials })
-          : answer({ code: grpcStatus.PERMISSION_DENIED, details: outcome.because }),
-      (error: unknown) => {
-        log.error({ because: reasonOf(error) }, "an enrolment broke");
-        answer({ code: grpcStatus.UNAVAILABLE, details: "the hub could not answer now: try again" });
-      },
-    );
+    const [parent] = call.metadata.get("traceparent");
+    telemetry
+      .traced(span, { parent: String(parent ?? "") }, () => work(call.request))
+      .then(
+        (outcome) =>
+          outcome.ok
+            ? answer(null, { credentials: outcome.credentials })
+            : answer({ code: grpcStatus.PERMISSION_DENIED, details: outcome.because }),
+        (error: unknown) => {
+          log.error({ because: reasonOf(error) }, "an enrolment broke");
+          answer({ code: grpcStatus.UNAVAILABLE, details: "the hub could not answer now: try again" });
+        },
+      );
   };
 }
 
