@@ -12,6 +12,7 @@ export const environment = { ...process.env, PATH: `${bin}${delimiter}${process.
 export const staticSteps = [
   ["generated code is up to date", "node", [join(root, "tools/check-generated.js")]],
   ["protocol lint", "buf", ["lint"]],
+  ["protocol breaks no released message", "buf", ["breaking", "--against", "test/corpus/protocol"]],
   ["types", "tsc", ["-p", "."]],
   ["lint", "oxlint", ["--type-aware", "--deny-warnings", "."]],
   ["format", "oxfmt", ["--check", "."]],
