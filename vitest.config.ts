@@ -9,7 +9,13 @@ export default defineConfig({
       { extends: true, test: { name: "unit", include: ["{proto,lib,hub,agent,cli}/**/*.test.ts"] } },
       {
         extends: true,
-        test: { name: "journeys", include: ["test/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 120_000 },
+        test: {
+          name: "journeys",
+          include: ["test/**/*.test.ts"],
+          globalSetup: ["./test/harness/shared-control-plane.setup.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
       },
     ],
   },

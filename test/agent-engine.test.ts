@@ -10,11 +10,11 @@ import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
 import { ApplicationPhase, DriftKind, DriftState, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { clusterId } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
-import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
+import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
 import { Documents } from "#test/harness/documents.ts";
 
 const agentNamespace = "plumbline-agent";
-let plane: ControlPlane;
+let plane: SharedControlPlane;
 let telemetry: Telemetry;
 let people: Cluster;
 let namespace: string;
@@ -23,7 +23,7 @@ let running: Awaited<ReturnType<typeof start>>;
 let round = 0;
 
 beforeAll(async () => {
-  plane = await startControlPlane();
+  plane = await openSharedControlPlane();
   people = openKubernetes(await kubeconfigAccess(await plane.kubeconfig("people", ["system:masters"])), {
     manager: "kubectl-edit",
   });

@@ -7,17 +7,17 @@ import { createSimulatedCluster } from "#agent/cluster/simulated/simulated.ts";
 import { ownEntry } from "#agent/drift/fields.ts";
 import { canonicalJson } from "#proto/json.ts";
 import { refOf, type KubeObject } from "#proto/object.ts";
-import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
+import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
 
 /** One agent and one person at the same API server. */
 type Both = { agent: Cluster; person: Cluster };
 
-let plane: ControlPlane;
+let plane: SharedControlPlane;
 const real: Partial<Both> = {};
 const simulated: Partial<Both> = {};
 
 beforeAll(async () => {
-  plane = await startControlPlane();
+  plane = await openSharedControlPlane();
   const open = async (user: string, manager?: string): Promise<Cluster> =>
     openKubernetes(
       await kubeconfigAccess(await plane.kubeconfig(user, ["system:masters"])),

@@ -8,15 +8,15 @@ import type { RegisterAnswer } from "#proto/api.ts";
 import { clusterId } from "#proto/ids.ts";
 import { joinTokenLifeMs, mintJoinToken } from "#proto/token.ts";
 import { loadIdentity } from "#hub/identity/identity.ts";
-import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
+import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
 import { startProcess } from "#test/harness/process.ts";
 import { serverPath } from "#test/harness/servers.ts";
 import { startWorld, type World } from "#test/harness/world.ts";
 
 let world: World;
-let plane: ControlPlane;
+let plane: SharedControlPlane;
 beforeAll(async () => {
-  [world, plane] = await Promise.all([startWorld(), startControlPlane()]);
+  [world, plane] = await Promise.all([startWorld(), openSharedControlPlane()]);
   await world.startHub();
 });
 afterAll(async () => {

@@ -4,15 +4,15 @@ import type { Cluster, WatchEvent } from "#agent/cluster/cluster.ts";
 import { ApiError, UnknownKind, WatchSilent } from "#agent/cluster/errors.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import { refOf, type KubeObject } from "#proto/object.ts";
-import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
+import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
 
-let plane: ControlPlane;
+let plane: SharedControlPlane;
 let cluster: Cluster;
 
 beforeAll(async () => {
-  plane = await startControlPlane();
-  cluster = openKubernetes(await kubeconfigAccess(await plane.kubeconfig("agent", ["system:masters"])));
-  await cluster.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: "shop" } });
+  plane = await openSharedControlPlane();
+  cluster = openKubernetes(await kubeconfigAccess(await plane.kubeconfig("client-agent", ["system:masters"])));
+  await cluster.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: "client" } });
 });
 
 afterAll(async () => {
@@ -23,7 +23,7 @@ afterAll(async () => {
 const configMap = (name: string, data: Record<string, string> = { a: "1" }): KubeObject => ({
   apiVersion: "v1",
   kind: "ConfigMap",
-  metadata: { name, namespace: "shop", labels: { suite: "client" } },
+  metadata: { name, namespace: "client", labels: { suite: "client" } },
   data,
 });
 const addressOf = (object: KubeObject) => ({ ...refOf(object), apiVersion: object.apiVersion });
@@ -37,7 +37,7 @@ test("applies as one named owner, keeps every field it was given, and writes not
   const policy: KubeObject = {
     apiVersion: "networking.k8s.io/v1",
     kind: "NetworkPolicy",
-    metadata: { name: "web", namespace: "shop" },
+    metadata: { name: "web", namespace: "client" },
     spec: {
       podSelector: {},
       policyTypes: ["Ingress"],
@@ -85,7 +85,7 @@ test("lists every page of one version, by label", async () => {
 });
 const labelled = (name: string): KubeObject => ({
   ...configMap(name),
-  metadata: { name, namespace: "shop", labels: { suite: "pages" } },
+  metadata: { name, namespace: "client", labels: { suite: "pages" } },
 });
 
 test("watches from a version on, hears a lost label as a deletion, and ends by its signal", async () => {
@@ -94,7 +94,7 @@ test("watches from a version on, hears a lost label as a deletion, and ends by i
   const stop = new AbortController();
   const object = (data: Record<string, string>, suite: string): KubeObject => ({
     ...configMap("watched", data),
-    metadata: { name: "watched", namespace: "shop", labels: { suite } },
+    metadata: { name: "watched", namespace: "client", labels: { suite } },
   });
   const heard: string[] = [];
   const watching = (async () => {
@@ -142,7 +142,7 @@ test("finds a kind that came after it looked, and says which kind is not served"
   const crontab: KubeObject = {
     apiVersion: "example.dev/v1",
     kind: "CronTab",
-    metadata: { name: "nightly", namespace: "shop" },
+    metadata: { name: "nightly", namespace: "client" },
     spec: { replicas: 9007199254740993n },
   };
   await expect(cluster.apply(crontab)).rejects.toThrow(UnknownKind);
@@ -174,6 +174,6 @@ test("costs the API server the requests it says, under its own name", async () =
   const before = (await plane.requests()).length;
   await cluster.apply(configMap("counted"));
   await cluster.get(addressOf(configMap("counted")));
-  const cost = (await plane.requests()).slice(before).filter(({ user }) => user === "agent");
+  const cost = (await plane.requests()).slice(before).filter(({ user }) => user === "client-agent");
   expect(cost.map(({ verb, name }) => `${verb} ${name}`)).toEqual(["patch counted", "get counted"]);
 });

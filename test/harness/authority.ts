@@ -1,5 +1,5 @@
 import "reflect-metadata";
-import { KeyObject, randomBytes, webcrypto } from "node:crypto";
+import { createPrivateKey, KeyObject, randomBytes, webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
@@ -10,8 +10,7 @@ type Crypto = Parameters<typeof x509.cryptoProvider.set>[0];
 export type KeyAndCertificate = { readonly keyPem: string; readonly certificatePem: string };
 
 /** A certificate authority for one test's servers. Certificates live a day. */
-export type Authority = {
-  readonly certificatePem: string;
+export type Authority = KeyAndCertificate & {
   issue(subject: string, names?: { dns?: string[]; ips?: string[] }): Promise<KeyAndCertificate>;
 };
 
@@ -25,7 +24,19 @@ export async function createAuthority(): Promise<Authority> {
     signingAlgorithm: algorithm,
     extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
   });
+  return authorityOf(certificate, keys.privateKey);
+}
+
+/** The same authority in another process. */
+export async function openAuthority({ keyPem, certificatePem }: KeyAndCertificate): Promise<Authority> {
+  const der = createPrivateKey(keyPem).export({ type: "pkcs8", format: "der" });
+  const key = await webcrypto.subtle.importKey("pkcs8", der, algorithm, true, ["sign"]);
+  return authorityOf(new x509.X509Certificate(certificatePem), key);
+}
+
+function authorityOf(certificate: x509.X509Certificate, signingKey: webcrypto.CryptoKey): Authority {
   return {
+    keyPem: pemOf(signingKey),
     certificatePem: certificate.toString("pem"),
     issue: async (subject, names = {}) => {
       const own = await generateKeys();
@@ -35,7 +46,7 @@ export async function createAuthority(): Promise<Authority> {
         subject,
         issuer: certificate.subject,
         publicKey: own.publicKey,
-        signingKey: keys.privateKey,
+        signingKey,
         signingAlgorithm: algorithm,
         extensions: [
           new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),

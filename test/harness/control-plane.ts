@@ -9,6 +9,7 @@ import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import { readAuditLog, type AuditedRequest } from "#test/harness/audit-log.ts";
 import { createAuthority, type Authority } from "#test/harness/authority.ts";
 import { freePorts } from "#test/harness/free-port.ts";
+import { writeKubeconfig } from "#test/harness/kubeconfig.ts";
 import { startProcess, untilReady, type RunningProcess } from "#test/harness/process.ts";
 import { serverPath } from "#test/harness/servers.ts";
 
@@ -16,6 +17,9 @@ import { serverPath } from "#test/harness/servers.ts";
 export type ControlPlane = AsyncDisposable & {
   readonly server: string;
   readonly caPem: string;
+  /** Signs its users. */
+  readonly authority: Authority;
+  readonly auditLog: string;
   /** Member of system:masters. */
   readonly adminKubeconfig: string;
   /** The one that runs now. */
@@ -75,6 +79,8 @@ export async function startControlPlane(
   return {
     server,
     caPem: authority.certificatePem,
+    authority,
+    auditLog: join(folder, "audit.log"),
     adminKubeconfig,
     get apiserver() {
       return apiserver;
@@ -213,38 +219,6 @@ async function startNodes(
       `--server-address=127.0.0.1:${kwokPort}`,
     ]),
   );
-}
-
-async function writeKubeconfig(
-  folder: string,
-  authority: Authority,
-  server: string,
-  user: string,
-  groups: readonly string[],
-): Promise<string> {
-  const own = await authority.issue([...groups.map((group) => `O=${group}`), `CN=${user}`].join(","));
-  const base64 = (text: string): string => Buffer.from(text).toString("base64");
-  const path = join(folder, `${user.replaceAll(/[^a-z0-9-]/g, "-")}.kubeconfig`);
-  await writeFile(
-    path,
-    JSON.stringify({
-      apiVersion: "v1",
-      kind: "Config",
-      clusters: [{ name: "c", cluster: { server, "certificate-authority-data": base64(authority.certificatePem) } }],
-      users: [
-        {
-          name: "u",
-          user: {
-            "client-certificate-data": base64(own.certificatePem),
-            "client-key-data": base64(own.keyPem),
-          },
-        },
-      ],
-      contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
-      "current-context": "x",
-    }),
-  );
-  return path;
 }
 
 async function isHealthy(etcdPort: number): Promise<boolean> {
