@@ -15,6 +15,7 @@ import { DesiredStates } from "#hub/loop/desired.ts";
 import { LeaseLost, startLoop } from "#hub/loop/loop.ts";
 import { openRecords, recordBranch } from "#hub/loop/records.ts";
 import { Receipts } from "#hub/loop/receipts.ts";
+import { createSweep } from "#hub/loop/sweep.ts";
 import { createRenders } from "#hub/loop/renders.ts";
 import { credentialsFileOf, openSource, type Source, type SourceAccess } from "#hub/loop/sources.ts";
 import { Traces } from "#hub/loop/traces.ts";
@@ -188,6 +189,14 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     heard,
     onPublished: ({ cluster, state: { epoch, generation } }) =>
       void agents?.send(cluster, { body: { $case: "generation", value: { epoch, generation } } }),
+    sweep: createSweep({
+      broker,
+      lease,
+      needed: () => desired.addresses(),
+      forget: (address) => renders.forgetBlob(address),
+      clock,
+      log,
+    }),
     clock,
     log,
     telemetry,

@@ -1,7 +1,7 @@
 import { connect, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { orAbort } from "#agent/pull/abort.ts";
 import { jwtAuthenticator } from "#agent/pull/authenticator.ts";
-import { tlsOf } from "#agent/pull/tls.ts";
+import { tlsOf } from "#lib/nats-tls.ts";
 import type { Clock } from "#lib/clock.ts";
 import { backoffMs } from "#lib/retry.ts";
 import type { ClusterId } from "#proto/ids.ts";

@@ -3,7 +3,7 @@ import type { ClusterRecord } from "#hub/decide/record.ts";
 import type { Sealed } from "#hub/loop/renders.ts";
 import { compareOrder, type DesiredState, type Entry, type EntryKey, type RunEntry } from "#proto/desired-state.ts";
 import { semanticHash, signDesiredState, verifyDesiredState, type Signer } from "#proto/envelope.ts";
-import type { BundleDigest, ClusterId, Revision } from "#proto/ids.ts";
+import type { BlobAddress, BundleDigest, ClusterId, Revision } from "#proto/ids.ts";
 import { describeRef, parseRefKey } from "#proto/object.ts";
 import { sealKey } from "#proto/sealed-key.ts";
 
@@ -54,6 +54,14 @@ export class DesiredStates {
 
   all(): ReadonlyMap<ClusterId, Known> {
     return this.#known;
+  }
+
+  /** The blobs that agents may be asked to fetch. */
+  addresses(): Set<BlobAddress> {
+    const addresses = new Set<BlobAddress>();
+    for (const { state } of this.#known.values())
+      for (const entry of state.entries) if (entry.kind === "run") addresses.add(entry.address);
+    return addresses;
   }
 
   /** What decisions start from. */

@@ -44,6 +44,8 @@ export type LoopParts = {
   readonly lease: Lease;
   readonly heard: () => ReadonlySet<ClusterId>;
   readonly onPublished: (draft: Draft) => void;
+  /** After each round, while nothing is being published: drops what no document needs. */
+  readonly sweep: () => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
   readonly telemetry: Telemetry;
@@ -181,6 +183,7 @@ export function startLoop(parts: LoopParts): Loop {
       try {
         await round();
         failures = 0;
+        await parts.sweep();
       } catch (error) {
         if (signal.aborted) break;
         if (error instanceof LeaseLost) throw error;

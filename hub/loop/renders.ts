@@ -12,7 +12,7 @@ import type { Tools } from "#hub/render/tools.ts";
 import { PathRefused } from "#hub/render/workplace.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
-import type { ApplicationName, BundleDigest } from "#proto/ids.ts";
+import type { ApplicationName, BlobAddress, BundleDigest } from "#proto/ids.ts";
 
 /** Renderings kept: their keys and addresses, not their content. */
 const keptRenderings = 20_000;
@@ -43,6 +43,8 @@ export type Renders = {
   render(targets: readonly Target[]): Promise<void>;
   /** The broker lost its blobs: whatever is needed is rendered and put again. */
   forget(): void;
+  /** The broker has this blob no more: what gave it is rendered and put again when it is needed. */
+  forgetBlob(address: BlobAddress): void;
 };
 
 export function createRenders(options: RendersOptions): Renders {
@@ -106,6 +108,13 @@ export function createRenders(options: RendersOptions): Renders {
         if (job !== undefined && !("ok" in job) && !outcomes.has(job.key)) jobs.set(job.key, { target, job });
       }
       await Promise.all([...jobs.values()].map(({ target, job }) => renderOne(target, job)));
+    },
+    forgetBlob(address) {
+      for (const [digest, bundle] of bundles) {
+        if (bundle.address !== address) continue;
+        bundles.delete(digest);
+        for (const [key, outcome] of outcomes) if (outcome.ok && outcome.digest === digest) outcomes.delete(key);
+      }
     },
     forget() {
       outcomes.clear();

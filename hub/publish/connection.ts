@@ -2,7 +2,7 @@ import { connect, errors, jwtAuthenticator, type NatsConnection } from "@nats-io
 import type { NatsUser } from "#hub/identity/nats-jwt.ts";
 import { heldConnection, type HubConnection } from "#hub/publish/held-connection.ts";
 import { requireNatsVersion } from "#hub/publish/nats-version.ts";
-import { tlsOf } from "#hub/publish/tls.ts";
+import { tlsOf } from "#lib/nats-tls.ts";
 import type { Clock } from "#lib/clock.ts";
 import { backoffMs } from "#lib/retry.ts";
 
