@@ -14,7 +14,8 @@ export class VirtualClock implements Clock {
   }
 
   now(): number {
-    return this.#now;
+    // Whole, as the system's is; sleeps may end between.
+    return Math.floor(this.#now);
   }
 
   monotonic(): number {

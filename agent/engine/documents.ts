@@ -9,7 +9,7 @@ import { backoffMs } from "#lib/retry.ts";
 import { reasonOf } from "#lib/log.ts";
 import { takeBundle } from "./bundles.ts";
 import { record, type Context } from "./context.ts";
-import { applicationOf, type ApplicationState } from "./model.ts";
+import { applicationOf, entryOf, type ApplicationState, type Model } from "./model.ts";
 
 export type Trust = { readonly rootKey: Uint8Array; readonly sealingKey: KeyObject };
 export type FetchBlob = (address: BlobAddress, slices: number, signal: AbortSignal) => Promise<Uint8Array[]>;
@@ -40,6 +40,10 @@ export function takeDocument(context: Context, trust: Trust, bytes: Uint8Array, 
   if (model.document?.highWater.payloadHash === highWater.payloadHash) return false;
   model.document = { bytes, state, highWater };
   model.unsaved = bytes;
+  // Absence means hold: what still goes on for an Application that is no more named is called off too.
+  const named = new Set<string>(state.entries.map(({ application }) => application));
+  for (const application of model.applications.values())
+    if (!named.has(application.name)) application.run?.abort(new Error("a newer document does not name it"));
   for (const entry of state.entries) {
     const application = applicationOf(model, entry.application);
     const isSame = entry.kind === "run" && sameRun(application.head?.run, entry);
@@ -63,20 +67,29 @@ export async function fetchBundles(context: Context, trust: Trust, fetch: FetchB
     if (application.bundle?.digest === entry.digest) continue;
     try {
       const attributes = { application: application.name, cluster: context.clusterId };
-      application.bundle = await context.telemetry.traced(
+      const bundle = await context.telemetry.traced(
         "agent.pull",
         { attributes, parent: application.traceparent },
         async () => open(context, trust, entry, await fetch(entry.address, entry.slices, context.signal)),
       );
+      // A newer document may have come meanwhile, and its bundle before this one.
+      if (!isWanted(context.model, entry)) continue;
+      application.bundle = bundle;
       application.reason = "";
     } catch (error) {
       context.signal.throwIfAborted();
+      if (!isWanted(context.model, entry)) continue;
       application.reason = `bundle ${entry.digest.slice(0, 12)} of ${entry.revision.slice(0, 7)} could not be taken: ${reasonOf(error)}`;
       tellRefusal(context, application, error);
       missing.push(application);
     }
   }
   return missing;
+}
+
+function isWanted(model: Model, { application, digest }: RunEntry): boolean {
+  const newest = entryOf(model, application);
+  return newest?.kind === "run" && newest.digest === digest;
 }
 
 /** The bundle that an Application ran when the agent stopped, from its own state. */

@@ -12,8 +12,8 @@ import { hasExceptions } from "./exceptions.ts";
 import { backOff, isFought } from "./fights.ts";
 import type { Suspicion } from "./judge.ts";
 import { setOwned } from "./model.ts";
-import { send } from "./send.ts";
-import { caseOf, retryMs, type Again, type Case } from "./suspects.ts";
+import { send, superseded } from "./send.ts";
+import { caseOf, isStill, retryMs, type Again, type Case } from "./suspects.ts";
 import { foreignOf, knowScaler, yielding } from "./yielding.ts";
 
 /** Looks into one suspicion, and makes the object again what was applied, as far as its Application's policy lets it. */
@@ -70,12 +70,15 @@ async function correct(context: Context, found: Case, excepted: Excepted | undef
   // First what is ours: what others then still have besides is foreign.
   const isStrict = run.delivery.strict && seen !== undefined && isUntouched(found);
   const foreign = isStrict ? foreignOf(context, tracked.key, owned, run.delivery, seen) : [];
-  const sent = await send(context, tracked, present, async () => {
+  const apply = async (): Promise<KubeObject> => {
     // What is in our entry and not in the apply is removed; the version makes it the object that was seen.
     if (foreign.length > 0) await context.cluster.replace(takeOverForeign(seen!, foreign), context.signal);
     const answer = await context.cluster.apply(present.object, { force: true, signal: context.signal });
     return seen === undefined ? answer : withoutBeforeFirstApply(context, answer);
-  });
+  };
+  const sent = await send(context, tracked, present, apply, () => isStill(context, found));
+  // What was wanted instead is being applied, pruned or removed, and is judged by itself.
+  if (!sent.ok && sent.failure.reason === superseded) return undefined;
   if (!sent.ok) {
     context.released(tracked);
     context.touched(application);

@@ -21,7 +21,7 @@ type Change = Exclude<WatchEvent, { type: "BOOKMARK" }>;
 export function judgeEvent(context: Context, event: Change, suspect: Suspect): void {
   const tracked = context.model.tracked.get(refKey(refOf(event.object)));
   if (tracked === undefined) return;
-  if (tracked.isInFlight) {
+  if (tracked.inFlight !== undefined) {
     tracked.held = event;
     return;
   }
@@ -46,14 +46,14 @@ export function judgeHeld(context: Context, tracked: Tracked, suspect: Suspect):
  */
 export function judgeList(context: Context, list: ObjectList, keys: readonly Tracked[], suspect: Suspect): void {
   const listed = BigInt(list.resourceVersion);
-  const wentBack = keys.some(({ version, isInFlight }) => !isInFlight && version > listed);
+  const wentBack = keys.some(({ version, inFlight }) => inFlight === undefined && version > listed);
   if (wentBack) for (const tracked of keys) tracked.version = 0n;
   const found = new Map(list.items.map((object) => [refKey(refOf(object)), object]));
   for (const tracked of keys) {
     const object = found.get(tracked.key);
     if (object !== undefined) judgeEvent(context, { type: "MODIFIED", object }, suspect);
     // Applied after the list was made, or being applied: not missing.
-    else if (tracked.version <= listed && !tracked.isInFlight) {
+    else if (tracked.version <= listed && tracked.inFlight === undefined) {
       if (ownedOf(context.model, tracked)?.done === true) tracked.health = doneHealth;
       else suspect(tracked.key, { kind: "missing" });
     }
@@ -81,7 +81,10 @@ function judgeObject(context: Context, tracked: Tracked, object: KubeObject, sus
   const owned = ownedOf(model, tracked);
   // Pending: it will be applied anyway. Terminating: wait until it is gone.
   if (owned?.baseline === null || owned === undefined || object.metadata.deletionTimestamp !== undefined) return;
-  if (entryOf(model, tracked.application)?.kind === "remove") return;
+  if (entryOf(model, tracked.application)?.kind === "remove") {
+    tracked.isUnjudged = true;
+    return;
+  }
   noteDone(context, tracked, object);
   const { delivery } = application.head?.run ?? {};
   const foreign = delivery === undefined ? [] : foreignOf(context, tracked.key, owned, delivery, object);

@@ -20,8 +20,8 @@ export type Tracked = {
   health: Health;
   /** Highest resourceVersion seen or answered; events at or below it say nothing new. */
   version: bigint;
-  /** An apply of ours is on its way: events wait for its answer. */
-  isInFlight: boolean;
+  /** An apply of ours is on its way, until this resolves: events wait for its answer, and other writes for its end. */
+  inFlight: Promise<void> | undefined;
   held: Exclude<WatchEvent, { type: "BOOKMARK" }> | undefined;
   episode: Episode | undefined;
   /** Monotonic times of the last heals, for telling a fight. */
@@ -33,6 +33,8 @@ export type Tracked = {
   looked: string;
   /** Fields of others, as they were last told. */
   foreign: string;
+  /** Something was seen of it while nothing here told what it should be: looked at when that is known. */
+  isUnjudged: boolean;
 };
 
 export type ApplicationState = {
@@ -115,7 +117,7 @@ export function track(model: Model, key: string, application: ApplicationName): 
     application,
     health: { state: "Unknown", reason: "not seen yet" },
     version: 0n,
-    isInFlight: false,
+    inFlight: undefined,
     held: undefined,
     episode: undefined,
     heals: [],
@@ -123,6 +125,7 @@ export function track(model: Model, key: string, application: ApplicationName): 
     backoffStep: 0,
     looked: "",
     foreign: "",
+    isUnjudged: false,
   };
   model.tracked.set(key, fresh);
   return fresh;
@@ -133,15 +136,30 @@ export function ownedOf(model: Model, tracked: Tracked): Owned | undefined {
   return model.applications.get(tracked.application)?.head?.inventory.get(tracked.key);
 }
 
-/** Changes one entry in memory; the next head that is saved carries it. Null: no longer owned. */
-export function setOwned(model: Model, application: ApplicationName, key: string, owned: Owned | null): void {
-  const head = model.applications.get(application)?.head;
-  if (head === undefined) return;
-  // The one place that writes into an inventory: copying a thousand entries for each object of an apply would not do.
-  const inventory = head.inventory as Map<string, Owned>;
-  if (owned === null) inventory.delete(key);
-  else inventory.set(key, owned);
+/** Changes one entry in memory; the next head that is saved carries it. */
+export function setOwned(model: Model, application: ApplicationName, key: string, owned: Owned): void {
+  writable(model, application)?.set(key, owned);
 }
+
+/** No longer this Application's: it is followed for the one that owns it besides, or no more. Gives whether one does. */
+export function disown(model: Model, application: ApplicationName, key: string): boolean {
+  writable(model, application)?.delete(key);
+  const [other] = ownersOf(model, key);
+  const tracked = model.tracked.get(key);
+  if (tracked?.application === application) {
+    if (other === undefined) model.tracked.delete(key);
+    else tracked.application = other.name;
+  }
+  return other !== undefined;
+}
+
+/** Whose inventories have it: two while an object moves from one Application to another. */
+export const ownersOf = (model: Model, key: string): ApplicationState[] =>
+  [...model.applications.values()].filter(({ head }) => head?.inventory.has(key) === true);
+
+// The one place that writes into an inventory: copying a thousand entries for each object of an apply would not do.
+const writable = (model: Model, application: ApplicationName): Map<string, Owned> | undefined =>
+  model.applications.get(application)?.head?.inventory as Map<string, Owned> | undefined;
 
 export const entryOf = (model: Model, application: ApplicationName): Entry | undefined =>
   model.document?.state.entries.find((entry) => entry.application === application);

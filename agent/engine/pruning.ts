@@ -1,10 +1,11 @@
 import { isPruneAllowed, isProtected, planPrune } from "#agent/apply/prune.ts";
+import type { ObjectAddress } from "#agent/cluster/cluster.ts";
 import type { Owned } from "#agent/state/head.ts";
 import type { RemoveEntry, RunEntry } from "#proto/desired-state.ts";
 import { describeRef, parseRefKey, type ObjectRef } from "#proto/object.ts";
 import type { Desired } from "./bundles.ts";
 import { addressOfKey, record, saveHead, type Context } from "./context.ts";
-import { entryOf, setOwned, type ApplicationState, type Model } from "./model.ts";
+import { disown, entryOf, type ApplicationState, type Model } from "./model.ts";
 import { isOurs } from "./send.ts";
 
 type Outcome = { readonly deleted: ObjectRef[]; readonly orphaned: ObjectRef[]; readonly stopped: string | undefined };
@@ -34,7 +35,7 @@ export async function pruneSurplus(
     ...elsewhere(context.model, application),
     budget: { percent: prune.budgetPercent, allowPrune: entry.delivery.allowPrune },
   });
-  for (const key of plan.moved) setOwned(context.model, application.name, key, null);
+  for (const key of plan.moved) release(context, application, key);
   if (plan.kind === "blocked") {
     const value = {
       deleted: [],
@@ -57,6 +58,24 @@ export async function pruneSurplus(
 
 /** A Removal: the whole inventory is deleted, or let go. The commit is the consent, so no budget applies. */
 export async function removeWhole(context: Context, application: ApplicationState, entry: RemoveEntry): Promise<void> {
+  const run = new AbortController();
+  application.run = run;
+  try {
+    await removeUntil(AbortSignal.any([run.signal, context.signal]), context, application, entry);
+  } catch (error) {
+    // A newer document may want what is left: its own reconcile follows.
+    if (!run.signal.aborted) throw error;
+  } finally {
+    application.run = undefined;
+  }
+}
+
+async function removeUntil(
+  signal: AbortSignal,
+  context: Context,
+  application: ApplicationState,
+  entry: RemoveEntry,
+): Promise<void> {
   const { head } = application;
   if (head === undefined) {
     application.phase = "Removed";
@@ -81,17 +100,18 @@ export async function removeWhole(context: Context, application: ApplicationStat
   const outcome =
     entry.mode === "orphan"
       ? letGo(candidates)
-      : await deleteAll(context, application, candidates, head.run?.delivery.prune.protected ?? [], context.signal);
+      : await deleteAll(context, application, candidates, head.run?.delivery.prune.protected ?? [], signal);
   tell(context, application, outcome);
   if (outcome.stopped !== undefined) {
     application.reason = outcome.stopped;
     await saveHead(context, application, { ...application.head!, complete: false });
     return context.touched(application);
   }
-  for (const key of head.inventory.keys()) context.model.tracked.delete(key);
   await context.store.removeHead(application.name, context.signal);
+  for (const key of head.inventory.keys()) release(context, application, key);
   application.head = undefined;
-  application.bundle = undefined;
+  // What a newer document runs again has been fetched already.
+  if (entryOf(context.model, application.name)?.kind !== "run") application.bundle = undefined;
   application.phase = "Removed";
   context.touched(application);
 }
@@ -103,13 +123,25 @@ function elsewhere(
 ): { wantedElsewhere: Set<string>; ownedElsewhere: Set<string> } {
   const others = [...model.applications.values()].filter((other) => other !== application);
   const running = others.filter(({ name }) => entryOf(model, name)?.kind === "run");
-  const confirmed = others
-    .flatMap(({ head }) => [...(head?.inventory ?? [])])
-    .filter(([, { baseline }]) => baseline !== null);
+  const confirmed = others.flatMap((other) =>
+    [...(other.head?.inventory ?? [])].flatMap(([key, { baseline }]) =>
+      baseline !== null && isLeftTo(model, other, key, application) ? [key] : [],
+    ),
+  );
   return {
     wantedElsewhere: new Set(running.flatMap(({ bundle }) => [...(bundle?.keys ?? [])])),
-    ownedElsewhere: new Set(confirmed.map(([key]) => key)),
+    ownedElsewhere: new Set(confirmed),
   };
+}
+
+/**
+ * Whether what two own may be left to `other`: it keeps what it has, or wants it, or is the one of two that prunes it. Each
+ * leaving it to the other would leave it for ever.
+ */
+function isLeftTo(model: Model, other: ApplicationState, key: string, application: ApplicationState): boolean {
+  const kind = entryOf(model, other.name)?.kind ?? "hold";
+  if (kind === "remove") return false;
+  return kind === "hold" || other.bundle?.keys.has(key) === true || other.name < application.name;
 }
 
 /** An Application that runs here by the newest document, and whose objects are not known. */
@@ -143,19 +175,22 @@ async function deleteAll(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const outcome = { deleted: [] as ObjectRef[], orphaned: [] as ObjectRef[], stopped: undefined as string | undefined };
-  for (const { key, owned } of candidates) {
+  for (const { key, owned: planned } of candidates) {
+    // A heal that is on its way would make again what is deleted now.
+    while (context.model.tracked.get(key)?.inFlight !== undefined) await context.model.tracked.get(key)?.inFlight;
     signal.throwIfAborted();
+    const owned = application.head?.inventory.get(key) ?? planned;
     const ref = parseRefKey(key);
     const address = addressOfKey(key, owned);
     // Without a uid (never confirmed) or with a protected kind only the living object can tell.
     const there = owned.uid === "" || isProtected(ref) ? await context.cluster.get(address, context.signal) : undefined;
     if (owned.uid === "" && (there === undefined || !isOurs(there, context))) {
-      forget(context, application, key);
+      release(context, application, key);
       continue;
     }
     if (isProtected(ref) && !isPruneAllowed(ref, there?.metadata.annotations, protectedByPolicy)) {
       if (there !== undefined) outcome.orphaned.push(ref);
-      forget(context, application, key);
+      release(context, application, key);
       continue;
     }
     if (!context.breaker.take()) {
@@ -163,20 +198,28 @@ async function deleteAll(
       return outcome;
     }
     const uid = owned.uid === "" ? (there?.metadata.uid ?? "") : owned.uid;
-    if ((await context.cluster.delete(address, { uid, signal: context.signal })) === "deleted")
-      outcome.deleted.push(ref);
-    forget(context, application, key);
+    if (await deleteOurs(context, address, uid)) outcome.deleted.push(ref);
+    release(context, application, key);
   }
   return outcome;
 }
 
-function letGo(candidates: readonly { key: string; owned: Owned }[]): Outcome {
-  return { deleted: [], orphaned: candidates.map(({ key }) => parseRefKey(key)), stopped: undefined };
+/** A heal makes an object anew, under another uid, and writes no inventory: what stands there may be ours all the same. */
+async function deleteOurs(context: Context, address: ObjectAddress, uid: string): Promise<boolean> {
+  const { cluster, signal } = context;
+  if ((await cluster.delete(address, { uid, signal })) === "deleted") return true;
+  const there = await cluster.get(address, signal);
+  if (there === undefined || there.metadata.uid === uid || !isOurs(there, context)) return false;
+  return (await cluster.delete(address, { uid: there.metadata.uid ?? "", signal })) === "deleted";
 }
 
-function forget(context: Context, application: ApplicationState, key: string): void {
-  setOwned(context.model, application.name, key, null);
-  if (context.model.tracked.get(key)?.application === application.name) context.model.tracked.delete(key);
+/** What moved is judged for its new owner from here on. */
+function release(context: Context, application: ApplicationState, key: string): void {
+  if (disown(context.model, application.name, key)) context.look(key);
+}
+
+function letGo(candidates: readonly { key: string; owned: Owned }[]): Outcome {
+  return { deleted: [], orphaned: candidates.map(({ key }) => parseRefKey(key)), stopped: undefined };
 }
 
 function tell(context: Context, application: ApplicationState, { deleted, orphaned }: Outcome): void {

@@ -8,8 +8,9 @@ import { describeRef, parseRefKey, refKey, refOf, type KubeObject } from "#proto
 import { backoffMs } from "#lib/retry.ts";
 import type { Bundle, Desired } from "./bundles.ts";
 import { addressOfKey, record, saveHead, type Context } from "./context.ts";
+import { end } from "./episodes.ts";
 import { exceptionFor } from "./exceptions.ts";
-import { entryOf, setOwned, track, type ApplicationState, type Model } from "./model.ts";
+import { disown, entryOf, ownersOf, setOwned, track, type ApplicationState, type Model } from "./model.ts";
 import { pruneSurplus, removeWhole } from "./pruning.ts";
 import { mayOwnAgain, yieldablePaths, yielding } from "./yielding.ts";
 import { firstContact, send, type Sent } from "./send.ts";
@@ -73,6 +74,8 @@ async function applyRun(
     sameRun(head.run, entry)
   ) {
     application.head = { ...head, run: entry };
+    takeFromOthers(context, application);
+    lookAtUnjudged(context, application);
     return settle(context, application, "Applied", "");
   }
   const isOtherPolicy = canonicalJson(head?.run?.delivery ?? null) !== canonicalJson(entry.delivery);
@@ -81,7 +84,7 @@ async function applyRun(
   application.reason = "";
   application.problems = new Map();
   application.counts = { created: 0, configured: 0, unchanged: desired.size - todo.size, pruned: 0 };
-  application.applying = todo;
+  application.applying = new Set(todo);
   context.touched(application);
   if (todo.size > 0 || surplus || head?.run?.digest !== entry.digest)
     await intend(context, application, entry, bundle, todo);
@@ -94,9 +97,13 @@ async function applyRun(
     await saveHead(context, application, application.head!);
     return settle(context, application, "Failed", describeProblems(application));
   }
+  signal.throwIfAborted();
   const blocked = await pruneSurplus(context, application, desired, entry, signal);
+  signal.throwIfAborted();
   const { environment } = entry;
   await saveHead(context, application, { ...application.head!, environment, run: entry, complete: true });
+  takeFromOthers(context, application);
+  lookAtUnjudged(context, application);
   if (isOtherPolicy) lookAgain(context, application);
   else lookAtYielded(context, application);
   bundle.forget();
@@ -109,6 +116,31 @@ function lookAgain(context: Context, application: ApplicationState): void {
     const tracked = context.model.tracked.get(key);
     if (tracked?.episode === undefined && yielded === undefined) continue;
     tracked!.looked = "";
+    context.look(key);
+  }
+}
+
+/** What this Application wants and has applied is its own alone, also when it was that of one that is held now. */
+function takeFromOthers(context: Context, application: ApplicationState): void {
+  const { model } = context;
+  for (const key of application.bundle!.keys) {
+    const owned = application.head!.inventory.get(key);
+    if (owned === undefined || owned.baseline === null) continue;
+    for (const other of ownersOf(model, key)) {
+      if (other === application) continue;
+      disown(model, other.name, key);
+      context.remember(other);
+      context.look(key);
+    }
+  }
+}
+
+/** What was seen to differ before there was a bundle to say from what. */
+function lookAtUnjudged(context: Context, application: ApplicationState): void {
+  for (const key of application.head!.inventory.keys()) {
+    const tracked = context.model.tracked.get(key);
+    if (tracked?.isUnjudged !== true) continue;
+    tracked.isUnjudged = false;
     context.look(key);
   }
 }
@@ -246,7 +278,11 @@ async function applyOne(
     return sent.failure;
   }
   application.problems.delete(key);
+  // From here on it is watched over, though the rest of its wave may take minutes.
+  application.applying.delete(key);
   setOwned(context.model, application.name, key, sent.owned);
+  // What differed before was written over, but for what is left to others.
+  if ((present.yielded ?? []).length === 0) end(context, application, tracked);
   context.released(tracked);
   application.counts[sent.effect] += 1;
   if (desired.object.kind === "Namespace" && sent.effect === "created") work.fresh.add(desired.object.metadata.name);

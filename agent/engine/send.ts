@@ -16,17 +16,26 @@ export type Sent =
   | { readonly ok: false; readonly failure: Failure };
 export type Effect = "created" | "configured" | "unchanged";
 
+/** While it waited for another write of the object, what was to be written became something else. */
+export const superseded = "Superseded";
+
 /**
  * One apply of one object, with its events held until the answer is here: the event of our own write comes before the
- * answer as often as not.
+ * answer as often as not. One write of an object at a time, so that none is overtaken by an older one; what waited is
+ * sent only if it `isWanted` still.
  */
 export async function send(
   context: Context,
   tracked: Tracked,
   desired: Desired,
   apply: () => Promise<KubeObject>,
+  isWanted: () => boolean = () => true,
 ): Promise<Sent> {
-  tracked.isInFlight = true;
+  while (tracked.inFlight !== undefined) await tracked.inFlight;
+  context.signal.throwIfAborted();
+  if (!isWanted()) return failed(superseded, "something newer is wanted");
+  let landed = (): void => undefined;
+  tracked.inFlight = new Promise((resolve) => (landed = resolve));
   const before = tracked.version;
   try {
     const answer = await apply();
@@ -54,7 +63,8 @@ export async function send(
     context.signal.throwIfAborted();
     return { ok: false, failure: failureOf(error) };
   } finally {
-    tracked.isInFlight = false;
+    tracked.inFlight = undefined;
+    landed();
   }
 }
 

@@ -7,7 +7,7 @@ import { agentLabel, type Desired } from "./bundles.ts";
 import { addressOfKey, type Context } from "./context.ts";
 import type { Found } from "./episodes.ts";
 import type { Suspicion } from "./judge.ts";
-import { entryOf, ownedOf } from "./model.ts";
+import { entryOf, ownedOf, ownersOf } from "./model.ts";
 import { foreignOf, mayOwnAgain } from "./yielding.ts";
 
 /** When to look at the object again, in milliseconds; undefined when it is settled. */
@@ -24,6 +24,17 @@ export type Case = Found & {
   readonly seen: KubeObject | undefined;
 };
 
+/** Whether a case is as it was found: asking about it took time, in which something newer may have been wanted. */
+export function isStill({ model }: Context, { application, tracked, owned }: Case): boolean {
+  return (
+    tracked.application === application.name &&
+    ownedOf(model, tracked)?.applied === owned.applied &&
+    application.bundle?.keys.has(tracked.key) === true &&
+    !application.applying.has(tracked.key) &&
+    entryOf(model, application.name)?.kind !== "remove"
+  );
+}
+
 /** What a suspicion comes to: a case, a time to look again, or nothing. */
 export async function caseOf(context: Context, key: string, suspicion: Suspicion): Promise<Case | Again> {
   const { model } = context;
@@ -32,11 +43,20 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
   const owned = tracked && ownedOf(model, tracked);
   if (tracked === undefined || application === undefined || owned === undefined) return undefined;
   if (owned.baseline === null) return undefined;
-  if (application.applying.has(key) || entryOf(model, application.name)?.kind === "remove") return undefined;
+  // Its apply or its deletion comes, or it is on its way to another Application: judged when it is wanted as it is.
+  const isLeaving = entryOf(model, application.name)?.kind === "remove" || ownersOf(model, key).length > 1;
+  if (isLeaving || application.applying.has(key)) {
+    tracked.isUnjudged = true;
+    return undefined;
+  }
   const run = application.head?.run;
   const desired = application.bundle?.desired().get(key);
-  // Not in the bundle any more, and not pruned yet: there is nothing to heal it to.
-  if (run === undefined || run === null || desired === undefined) return undefined;
+  if (run === undefined || run === null) return undefined;
+  if (desired === undefined) {
+    // Not in the bundle any more, and not pruned yet; or its bundle is not here. The next one may have it again.
+    tracked.isUnjudged = true;
+    return undefined;
+  }
   const seenAtMs = context.clock.now();
   const base = { application, tracked, owned, desired, run, seenAtMs };
   if (suspicion.kind === "differs")

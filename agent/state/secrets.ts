@@ -55,7 +55,10 @@ export async function createOnce(cluster: Cluster, secret: KubeObject, signal?: 
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 409) throw error;
     const { name, namespace = "" } = secret.metadata;
-    return (await getSecret(cluster, namespace, name, signal))?.metadata.uid ?? "";
+    const there = await getSecret(cluster, namespace, name, signal);
+    // Not every conflict means that it exists: quota answers so too.
+    if (there === undefined) throw error;
+    return there.metadata.uid ?? "";
   }
 }
 

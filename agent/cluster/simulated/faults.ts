@@ -17,6 +17,8 @@ export type Fault = Error | "timeoutAfterWrite";
 
 export type Faults = {
   add(matcher: RequestMatcher, fault: Fault, times: number): void;
+  /** What was added and has not happened yet will not. */
+  clear(): void;
   /** Something to do, and to wait for, before a request is looked at. */
   before(matcher: RequestMatcher, run: (request: SimulatedRequest) => void | Promise<void>, times: number): void;
   /** Counts the request, then does it or fails it. */
@@ -43,6 +45,7 @@ export function createFaults(): Faults {
   };
   return {
     add: (matcher, fault, times) => void faults.push({ matcher, fault, left: times }),
+    clear: () => void (faults.length = 0),
     before: (matcher, run, times) => void hooks.push({ matcher, run, left: times }),
     async pass(request, signal, run) {
       signal?.throwIfAborted();

@@ -36,6 +36,8 @@ export type SimulatedCluster = {
   get(address: ObjectAddress): KubeObject | undefined;
   /** The next requests that match fail; "timeoutAfterWrite" does the write and loses its answer. */
   fail(matcher: RequestMatcher, fault: Fault, times?: number): void;
+  /** No request fails any more. */
+  heal(): void;
   /** Runs before the next requests that match, which wait for it. */
   before(matcher: RequestMatcher, run: (request: SimulatedRequest) => void | Promise<void>, times?: number): void;
   /** Open watches end as by a lost connection. */
@@ -151,6 +153,7 @@ export function createSimulatedCluster(options: SimulatedOptions = {}): Simulate
       return live === undefined ? undefined : served(live, kind);
     },
     fail: (matcher, fault, times = 1) => faults.add(matcher, fault, times),
+    heal: () => faults.clear(),
     before: (matcher, run, times = 1) => faults.before(matcher, run, times),
     cutWatches: () => watching.end(new Error("the connection of the watch was lost")),
     expireWatches() {
