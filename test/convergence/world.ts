@@ -6,13 +6,14 @@ import { Journal } from "#agent/report/journal.ts";
 import { silentLog } from "#lib/log.ts";
 import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
-import type { Entry } from "#proto/desired-state.ts";
+import type { ApplicationStatus } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { clusterId } from "#proto/ids.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 import { Documents } from "#test/harness/documents.ts";
 import { applications, type ApplicationName, type Command, type Failing } from "./commands.ts";
+import { Hub } from "./hub.ts";
 import { lifeOn, type Life } from "./mortal.ts";
-import { isProtected, meddle, place, pool } from "./pool.ts";
+import { meddle, place, pool } from "./pool.ts";
 
 const agentNamespace = "plumbline-agent";
 /** A failing server fails this often at the most while an agent starts; kubelet starts it again each time. */
@@ -20,35 +21,17 @@ const startTries = 100;
 const stepMs = 100;
 const patienceMs = 3_600_000;
 
-/** What the hub last said of an Application. `objects` stay claimed while it is held or absent. */
-type Wanted = {
-  readonly kind: "run" | "hold" | "absent" | "remove";
-  readonly mode: "delete" | "orphan";
-  readonly objects: ReadonlyMap<string, KubeObject>;
-  /** The last run entry, as it was made. */
-  readonly entry: Entry | undefined;
-};
-const nothing: Wanted = { kind: "absent", mode: "delete", objects: new Map(), entry: undefined };
-
-type Said = ReadonlyMap<ApplicationName, Wanted>;
-
-/** A simulated cluster, an agent that lives and dies, a hub that changes its mind, and people who meddle. */
+/** A simulated cluster, an agent that lives and dies, its hub, and people who meddle. */
 export class World {
   readonly clock = new VirtualClock();
   readonly simulated: SimulatedCluster;
-  readonly documents = new Documents(clusterId("eu-1"));
+  readonly hub = new Hub(new Documents(clusterId("eu-1")));
   readonly journal = new Journal(1_000, () => this.clock.now());
   /** What no rule allows, in words. */
   readonly violations: string[] = [];
   readonly #telemetry: Telemetry;
   #life!: Life;
   #engine: Engine | undefined;
-  #envelope: Uint8Array | undefined;
-  #said: Said = new Map();
-  /** By generation. */
-  readonly #history: Said[] = [];
-  readonly #everOwned = new Map<ApplicationName, Set<string>>(applications.map((name) => [name, new Set()]));
-  readonly #everLetGo = new Set<string>();
   readonly #strangers = new Set<string>();
   readonly #keys = new Map<string, string>();
   #refusals = 0;
@@ -72,15 +55,12 @@ export class World {
     if (this.#life.isDead()) await this.#restart();
     switch (command.do) {
       case "run":
-        return this.#run(command.application, command.objects, command.level);
+        return this.#said(() => this.hub.run(command.application, command.objects, command.level));
       case "hold":
       case "forget":
-        return this.#say(command.application, {
-          ...this.#wanted(command.application),
-          kind: command.do === "hold" ? "hold" : "absent",
-        });
+        return this.#said(() => this.hub.keep(command.application, command.do === "hold" ? "hold" : "absent"));
       case "remove":
-        return this.#remove(command.application, command.mode);
+        return this.#said(() => this.hub.remove(command.application, command.mode));
       case "edit":
       case "unlabel":
       case "delete":
@@ -111,8 +91,8 @@ export class World {
     // A refusal is final until the desired form changes.
     if (this.#refusals > 0)
       for (const name of applications) {
-        const { kind, objects } = this.#wanted(name);
-        if (kind === "run") this.#run(name, [...objects.keys()], 3);
+        const { kind, objects } = this.hub.wanted(name);
+        if (kind === "run") this.#said(() => this.hub.run(name, [...objects.keys()], 3));
       }
     for (let ms = 100; ms < 4 * 3_600_000; ms *= 2) {
       await this.clock.advance(ms);
@@ -123,31 +103,18 @@ export class World {
   /** What differs from desired = running, in words; empty when nothing does. */
   async differences(): Promise<string[]> {
     const found: string[] = [];
-    const owner = new Map<string, ApplicationName>();
-    for (const [name, { kind, objects }] of this.#said)
-      if (kind !== "remove") for (const object of objects.keys()) owner.set(object, name);
     for (const name of applications) {
-      const { kind, objects } = this.#wanted(name);
-      const status = this.#engine!.statuses().find(({ application }) => application === name);
-      if (kind === "run") {
-        for (const [object, desired] of objects) found.push(...(await this.#compare(object, desired)));
-        if (status?.objects !== objects.size || status.drifted > 0 || status.digest.length === 0)
-          found.push(`${name}: wants ${objects.size}, says ${JSON.stringify(status, textOfBigInt)}`);
-      }
+      const { kind, objects } = this.hub.wanted(name);
+      const status = this.#statusOf(name);
       if (kind === "remove" && status !== undefined && status.objects > 0)
         found.push(`${name}: removed, and owns still`);
+      if (kind !== "run") continue;
+      for (const [object, desired] of objects) found.push(...(await this.#compare(object, desired)));
+      if (status?.objects !== objects.size || status.drifted > 0 || status.digest.length === 0)
+        found.push(`${name}: wants ${objects.size}, says ${JSON.stringify(status, textOfBigInt)}`);
     }
-    const kept = applications.filter((name) => ["hold", "absent"].includes(this.#wanted(name).kind));
-    for (const [name, owned] of this.#everOwned) {
-      const { kind, mode } = this.#wanted(name);
-      if (kept.includes(name) || (kind === "remove" && mode === "orphan")) continue;
-      for (const object of owned) {
-        if (owner.has(object) || isProtected(object) || this.#everLetGo.has(object)) continue;
-        // It may have moved to one that keeps all it has.
-        if (kept.some((other) => this.#everOwned.get(other)!.has(object))) continue;
-        if (this.#live(object) !== undefined) found.push(`${object} is still there, and nobody wants it`);
-      }
-    }
+    for (const object of this.hub.unwanted())
+      if (this.#live(object) !== undefined) found.push(`${object} is still there, and nobody wants it`);
     for (const name of this.#strangers)
       if (this.simulated.get(strangerAddress(name)) === undefined) found.push(`stranger ${name} is gone`);
     return [...found, ...this.violations];
@@ -157,39 +124,15 @@ export class World {
     if (this.#engine !== undefined) await this.#meanwhile(this.#engine[Symbol.asyncDispose]());
   }
 
-  #wanted(application: ApplicationName): Wanted {
-    return this.#said.get(application) ?? nothing;
+  /** The agent hears of it at once. */
+  #said(say: () => void): void {
+    const before = this.hub.envelope;
+    say();
+    if (this.hub.envelope !== undefined && this.hub.envelope !== before) this.#engine!.take(this.hub.envelope, "");
   }
 
-  #run(application: ApplicationName, names: readonly string[], level: number): void {
-    const others = applications.filter((other) => other !== application).map((other) => this.#wanted(other));
-    const taken = new Set(others.flatMap(({ kind, objects }) => (kind === "remove" ? [] : [...objects.keys()])));
-    const own = names.filter((name) => !taken.has(name));
-    if (own.length === 0) return;
-    const objects = new Map(own.map((name) => [name, pool[name]!(level)]));
-    for (const name of own) this.#everOwned.get(application)!.add(name);
-    // What was let go, lost its label and is wanted again would be refused as a stranger's, rightly.
-    const entry = this.documents.run(application, [...objects.values()], { adopt: "take" });
-    this.#say(application, { kind: "run", mode: "delete", objects, entry });
-  }
-
-  #remove(application: ApplicationName, mode: "delete" | "orphan"): void {
-    const { objects } = this.#wanted(application);
-    // Also what an earlier revision left, while it is not pruned yet.
-    if (mode === "orphan") for (const name of this.#everOwned.get(application)!) this.#everLetGo.add(name);
-    this.#say(application, { kind: "remove", mode, objects, entry: undefined });
-  }
-
-  #say(application: ApplicationName, wanted: Wanted): void {
-    this.#said = new Map([...this.#said, [application, wanted]]);
-    this.#history.push(this.#said);
-    const entries = [...this.#said].flatMap(([name, { kind, mode, entry }]): Entry[] => {
-      if (kind === "run") return entry === undefined ? [] : [entry];
-      if (kind === "hold") return [this.documents.hold(name, "the hub says so")];
-      return kind === "remove" ? [this.documents.remove(name, mode)] : [];
-    });
-    this.#envelope = this.documents.sign(...entries);
-    this.#engine!.take(this.#envelope, "");
+  #statusOf(name: ApplicationName): ApplicationStatus | undefined {
+    return this.#engine?.statuses().find(({ application }) => application === name);
   }
 
   #meddle(how: "edit" | "unlabel" | "delete", name: string): void {
@@ -210,8 +153,8 @@ export class World {
   }
 
   #isConfirmed(object: string): boolean {
-    const owner = applications.find((name) => this.#wanted(name).objects.has(object));
-    const status = this.#engine?.statuses().find(({ application }) => application === owner);
+    const owner = applications.find((name) => this.hub.wanted(name).objects.has(object));
+    const status = owner === undefined ? undefined : this.#statusOf(owner);
     return status !== undefined && status.digest.length > 0 && status.objects > 0;
   }
 
@@ -219,7 +162,7 @@ export class World {
     if (this.#strangers.has(name)) return;
     this.#strangers.add(name);
     // Labelled as ours, as a copy of one of our objects is.
-    const labels = { "plumbline.dev/agent": this.documents.cluster };
+    const labels = { "plumbline.dev/agent": this.hub.documents.cluster };
     const { apiVersion, kind, namespace } = strangerAddress(name);
     await this.simulated
       .connect("kubectl")
@@ -243,10 +186,10 @@ export class World {
       try {
         const starting = startEngine({
           cluster: this.#life.cluster,
-          clusterId: this.documents.cluster,
+          clusterId: this.hub.documents.cluster,
           namespace: agentNamespace,
-          trust: { rootKey: this.documents.rootKey, sealingKey: this.documents.sealingKey },
-          fetch: this.documents.fetch,
+          trust: { rootKey: this.hub.documents.rootKey, sealingKey: this.hub.documents.sealingKey },
+          fetch: this.hub.documents.fetch,
           journal: this.journal,
           clock: this.clock,
           log: silentLog,
@@ -259,7 +202,7 @@ export class World {
         if (attempt === startTries) throw error;
       }
     }
-    if (this.#envelope !== undefined) this.#engine.take(this.#envelope, "");
+    if (this.hub.envelope !== undefined) this.#engine.take(this.hub.envelope, "");
   }
 
   async #restart(): Promise<void> {
@@ -285,20 +228,10 @@ export class World {
     const name = this.#keys.get(refKey(address));
     if (address.namespace === agentNamespace) return;
     if (name === undefined) return void this.violations.push(`deletes ${address.kind} ${address.name}, nobody's`);
-    const generation = Number(this.#engine?.order().generation ?? 0n);
-    const said = this.#engine === undefined ? this.#history : this.#history.slice(generation - 1, generation);
-    if (!said.some((then) => this.#mayDelete(name, then)))
-      this.violations.push(`deletes ${name}, which generation ${generation} does not allow`);
-  }
-
-  #mayDelete(name: string, said: Said): boolean {
-    if (isProtected(name)) return false;
-    const entries = [...said];
-    if (entries.some(([, { kind, objects }]) => kind === "run" && objects.has(name))) return false;
-    return entries.some(([application, { kind, mode }]) => {
-      const isGiven = kind === "run" || (kind === "remove" && mode === "delete");
-      return isGiven && this.#everOwned.get(application)!.has(name);
-    });
+    // While it starts it may go by any document that it has stored.
+    const generation = this.#engine === undefined ? undefined : Number(this.#engine.order().generation);
+    if (!this.hub.mayDelete(name, generation))
+      this.violations.push(`deletes ${name}, which generation ${generation ?? "of any document"} does not allow`);
   }
 
   #live(name: string): KubeObject | undefined {
@@ -308,7 +241,7 @@ export class World {
   async #compare(name: string, desired: KubeObject): Promise<string[]> {
     const live = this.#live(name);
     if (live === undefined) return [`${name} is missing`];
-    const labels = { ...desired.metadata.labels, "plumbline.dev/agent": this.documents.cluster };
+    const labels = { ...desired.metadata.labels, "plumbline.dev/agent": this.hub.documents.cluster };
     const wanted = { ...desired, metadata: { ...desired.metadata, labels } };
     // The server itself says whether the desired form would change anything.
     const answer = await this.simulated.connect("plumbline").apply(wanted, { force: true, dryRun: true });
