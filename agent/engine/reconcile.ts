@@ -183,7 +183,9 @@ async function intend(
     track(context.model, key, application.name);
   }
   const { name, environment } = { name: application.name, environment: entry.environment };
-  await saveHead(context, application, { application: name, environment, run: entry, complete: false, inventory });
+  // In force before it is stored: what a heal learns meanwhile goes into this inventory, and is not lost with the last one.
+  application.head = { application: name, environment, run: entry, complete: false, inventory };
+  await saveHead(context, application, application.head);
 }
 
 /** An object that moves here from another Application keeps what is known of it: it is no first contact. */
