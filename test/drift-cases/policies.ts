@@ -235,6 +235,10 @@ export const policyCases: readonly DriftCase[] = [
       const observed = await world.observeOffline(async () => {
         await world.delete(web);
         await world.person.create(other);
+        // Its controller numbers it once: for an agent that saw it before, that is another object to ask about.
+        const isNumbered = async (): Promise<boolean> =>
+          (await world.get(other)).metadata.annotations?.["deployment.kubernetes.io/revision"] !== undefined;
+        if (world.backend.plane !== undefined) await world.until(isNumbered);
       });
       assert.match(world.drifts().at(-1)?.reason ?? "", /could not be healed: .*immutable/);
       return observed;

@@ -28,7 +28,13 @@ export type GitSshServer = Pick<Repositories, "git" | "commit" | "protect"> &
   };
 
 /** A key pair as ssh-keygen makes it: a private key that `ssh -i` reads, and the public one as `ssh-ed25519 AAAA...`. */
-export const createSshKey = (): { private: string; public: string } => ssh2.utils.generateKeyPairSync("ed25519");
+export function createSshKey(): { private: string; public: string } {
+  for (;;) {
+    const pair = ssh2.utils.generateKeyPairSync("ed25519");
+    // ssh2 writes a few keys in a thousand in a form that nobody can read, itself included.
+    if (!(ssh2.utils.parseKey(pair.private) instanceof Error)) return pair;
+  }
+}
 
 export async function startGitSshServer(): Promise<GitSshServer> {
   await using started = new AsyncDisposableStack();
