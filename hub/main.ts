@@ -250,14 +250,17 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     fleetCommit: decided.state().fleetCommit ?? "",
     problems: decided.state().problems,
     waiting: decided.state().waiting,
-    alarms: [fleetSource, ...sources.values()].flatMap((source) => [
-      ...source
-        .alarms()
-        .map(
-          ({ repository, branch, kind }) => `${repository}: branch ${branch} is ${kind}; its last good head is kept`,
-        ),
-      ...(source.problem() === "" ? [] : [`${source.name}: ${source.problem()}`]),
-    ]),
+    alarms: [
+      ...(records.alarm() === "" ? [] : [records.alarm()]),
+      ...[fleetSource, ...sources.values()].flatMap((source) => [
+        ...source
+          .alarms()
+          .map(
+            ({ repository, branch, kind }) => `${repository}: branch ${branch} is ${kind}; its last good head is kept`,
+          ),
+        ...(source.problem() === "" ? [] : [`${source.name}: ${source.problem()}`]),
+      ]),
+    ],
     records: records.now().clusters,
     nowMs: clock.now(),
   });

@@ -6,6 +6,7 @@ import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
 import { withRemote, type RemoteSettings } from "#hub/git/remote.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
 import { removeSshFiles } from "#hub/git/ssh.ts";
+import { newestSignedBy } from "#hub/git/signed-history.ts";
 import { isTakeable, takenHeads, takenRef } from "#hub/git/taken.ts";
 import { serial } from "#lib/serial.ts";
 import { revision, type Revision } from "#proto/ids.ts";
@@ -56,6 +57,8 @@ export type Mirror = {
   isAncestor(ancestor: Revision, commit: Revision): Promise<boolean>;
   /** The one commit that these hex digits begin; undefined when there is none, or several. */
   resolve(digits: string): Promise<Revision | undefined>;
+  /** The newest commit that this key signed ("ssh-ed25519 AAAA..."), of the last thousand from `from` back. */
+  newestSignedBy(publicKey: string, from: Revision): Promise<Revision | undefined>;
   /** Newest first. */
   log(commit: Revision, limit: number, path?: string): Promise<Logged[]>;
   /** Commits on top of `change.expect` and pushes. Throws GitFailed when the outcome is not known. */
@@ -156,6 +159,7 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
       const found = await text(["rev-parse", "--verify", "--quiet", `${digits}^{commit}`]).catch(() => "");
       return found === "" ? undefined : revision(found);
     },
+    newestSignedBy: (publicKey, from) => newestSignedBy(repository, publicKey, from),
     async log(commit, limit, path) {
       const format = "%H%x00%an <%ae>%x00%ct%x00%s%x00%b%x00%x01";
       const within = path === undefined ? [] : ["--", path];
@@ -170,8 +174,10 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
         const pushed = await withRemote(directory, settings, (access) =>
           commitAndPush(repository, settings.url, change, { signer, nowMs, access, signal }),
         );
-        // On top of a head that nobody accepted, a commit of the hub's own makes it no better.
-        if (pushed.kind === "pushed" && (await takenHeads(repository)).get(change.branch) === change.expect)
+        // On top of a head that nobody accepted, a commit of the hub's own makes it no better, unless it puts back what was there.
+        const follows = async (): Promise<boolean> =>
+          change.content !== undefined || (await takenHeads(repository)).get(change.branch) === change.expect;
+        if (pushed.kind === "pushed" && (await follows()))
           await run(["update-ref", takenRef(change.branch), pushed.commit]);
         return pushed;
       }),

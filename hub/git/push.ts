@@ -11,6 +11,8 @@ export type GitChange = {
   readonly branch: string;
   /** The commit that the change was computed from; undefined: the branch must not exist. */
   readonly expect: Revision | undefined;
+  /** Whose files the change is laid over, when not those of `expect`. */
+  readonly content?: Revision | "nothing";
   /** New content by path; null deletes. */
   readonly files: ReadonlyMap<string, string | null>;
   readonly message: string;
@@ -62,7 +64,7 @@ export async function commitAndPush(
 
 async function writeCommit(
   repository: BareRepository,
-  { expect, files, message }: GitChange,
+  { expect, content = expect ?? "nothing", files, message }: GitChange,
   signer: GitSigner,
   nowMs: number,
 ): Promise<Revision> {
@@ -70,7 +72,7 @@ async function writeCommit(
   const run = async (arguments_: string[], options: GitOptions = {}): Promise<string> =>
     (await git(repository, arguments_, { ...options, indexFile })).toString("utf8").trim();
   try {
-    await run(expect === undefined ? ["read-tree", "--empty"] : ["read-tree", expect]);
+    await run(content === "nothing" ? ["read-tree", "--empty"] : ["read-tree", content]);
     const lines: string[] = [];
     for (const [path, text] of files) {
       const object = text === null ? "0".repeat(40) : await run(["hash-object", "-w", "--stdin"], { input: text });
@@ -79,7 +81,8 @@ async function writeCommit(
     await run(["update-index", "-z", "--index-info"], { input: lines.map((line) => `${line}\0`).join("") });
     const tree = await run(["write-tree"]);
     const when = `${Math.floor(nowMs / 1000)} +0000`;
-    const parents = expect === undefined ? "" : `parent ${expect}\n`;
+    const parent = expect ?? content;
+    const parents = parent === "nothing" ? "" : `parent ${parent}\n`;
     const head = `tree ${tree}\n${parents}author ${author} ${when}\ncommitter ${author} ${when}\n`;
     const body = `${message.trimEnd()}\n`;
     const signature = signer.sign(Buffer.from(`${head}\n${body}`)).replaceAll("\n", "\n ");

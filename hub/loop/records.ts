@@ -32,6 +32,8 @@ export type Recorded = "recorded" | "taken";
 
 export type RecordStore = {
   now(): Records;
+  /** What stands on the branch and is not ours, in a sentence; empty when all of it is. */
+  alarm(): string;
   /** Reads the branch as the last fetch found it. */
   load(): Promise<void>;
   /** Puts a cluster's keys on record, unless it has some. This compare-and-swap is what uses a join token up. */
@@ -50,11 +52,24 @@ export function openRecords(
   let current: Records = { commit: "", clusters: new Map(), rollouts: [] };
   const alone = serial();
 
+  let remote: Revision | undefined;
+  let taken: Revision | undefined;
+  let alarm = "";
+
   const load = async (): Promise<void> => {
     const head = await source.mirror.head(recordBranch);
-    if ((head ?? "") !== current.commit)
+    const before = (await source.mirror.taken()).get(recordBranch);
+    if (head === remote && before === taken && (current.commit !== "" || head === undefined)) return;
+    [remote, taken] = [head, before];
+    const trusted = await trustedHead(source.mirror, signer.publicKey, head, before);
+    if ((trusted ?? "") !== current.commit)
       current =
-        head === undefined ? { commit: "", clusters: new Map(), rollouts: [] } : await read(source.mirror, head, log);
+        trusted === undefined
+          ? { commit: "", clusters: new Map(), rollouts: [] }
+          : await read(source.mirror, trusted, log);
+    const said = describeForeign(head, trusted);
+    if (said !== alarm && said !== "") log.error({ head, trusted }, said);
+    alarm = said;
   };
 
   /** Computes a change from what is there, pushes it, and computes it again when the branch has moved meanwhile. */
@@ -69,9 +84,14 @@ export function openRecords(
         if ("done" in change) return change.done;
         const decision = randomUUID();
         const message = `${change.subject}\n\nPlumbline-Decision: ${decision}\n`;
-        const expect = current.commit === "" ? undefined : current.commit;
+        // What others put there ends with our next commit; it stays in the history, for people to look at.
+        const content = current.commit === (remote ?? "") ? {} : { content: current.commit || ("nothing" as const) };
         const pushed = await source.mirror
-          .commit({ branch: recordBranch, expect, files: change.files, message }, signer, clock.now())
+          .commit(
+            { branch: recordBranch, expect: remote, ...content, files: change.files, message },
+            signer,
+            clock.now(),
+          )
           .catch((error: unknown) => ({ kind: "unknown" as const, because: reasonOf(error) }));
         if (pushed.kind === "pushed") {
           await load();
@@ -95,6 +115,7 @@ export function openRecords(
 
   return {
     now: () => current,
+    alarm: () => alarm,
     load,
     accept: (record) =>
       write<Recorded>(({ clusters }) => {
@@ -124,6 +145,29 @@ export function openRecords(
         };
       }, undefined),
   };
+}
+
+/**
+ * The newest commit that this hub wrote: nobody else decides, and a remote that went back, or lost the branch, takes back
+ * no revocation.
+ */
+async function trustedHead(
+  mirror: Mirror,
+  publicKey: string,
+  remote: Revision | undefined,
+  taken: Revision | undefined,
+): Promise<Revision | undefined> {
+  const follows = remote !== undefined && (taken === undefined || (await mirror.isAncestor(taken, remote)));
+  const from = follows ? remote : taken;
+  return from === undefined ? undefined : mirror.newestSignedBy(publicKey, from);
+}
+
+function describeForeign(remote: Revision | undefined, trusted: Revision | undefined): string {
+  if (remote === trusted) return "";
+  const ours = trusted === undefined ? "none of it is believed" : `${trusted.slice(0, 7)} is believed instead`;
+  const is =
+    remote === undefined ? "is gone from the remote" : `holds ${remote.slice(0, 7)}, which this hub did not write`;
+  return `${recordBranch} ${is}: ${ours}, and the next record puts it back`;
 }
 
 async function holds(mirror: Mirror, decision: string): Promise<boolean> {

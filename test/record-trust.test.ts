@@ -1,0 +1,110 @@
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { formatClusterRecord, type ClusterRecord } from "#hub/decide/record.ts";
+import { openMirror } from "#hub/git/mirror.ts";
+import { createGitSigner } from "#hub/git/sign.ts";
+import { openRecords, recordBranch, type RecordStore } from "#hub/loop/records.ts";
+import { systemClock } from "#lib/clock.ts";
+import { silentLog } from "#lib/log.ts";
+import { clusterId } from "#proto/ids.ts";
+import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
+
+const signer = createGitSigner(generateKeyPairSync("ed25519").privateKey);
+const recordOf = (cluster: string, acceptedBy = "token"): ClusterRecord => ({
+  cluster: clusterId(cluster),
+  spki: "QUFB",
+  nkey: `U${"A".repeat(55)}`,
+  sealingKey: Buffer.alloc(32).toString("base64"),
+  jti: "one",
+  acceptedBy,
+  acceptedAtMs: 1,
+  revoked: null,
+});
+
+let server: GitServer;
+let folder: Awaited<ReturnType<typeof mkdtempDisposable>>;
+let url: string;
+beforeEach(async () => {
+  server = await startGitServer();
+  folder = await mkdtempDisposable(join(tmpdir(), "plumbline-record-"));
+  url = await server.createRepository("fleet");
+});
+afterEach(async () => {
+  await server[Symbol.asyncDispose]();
+  await folder[Symbol.asyncDispose]();
+});
+
+/** A hub's records, on a mirror that another may have used before. */
+async function hub(mirrorName = "fleet.git"): Promise<RecordStore & { look(): Promise<void> }> {
+  const mirror = await openMirror({
+    url,
+    directory: join(folder.path, mirrorName),
+    searchPath: process.env["PATH"] ?? "",
+    allowedHosts: new Set(["127.0.0.1"]),
+  });
+  const fetch = async (): Promise<void> => void (await mirror.fetch());
+  const records = openRecords({ mirror, fetch }, signer, systemClock, silentLog);
+  const look = async (): Promise<void> => {
+    await fetch();
+    await records.load();
+  };
+  await look();
+  return { ...records, look };
+}
+const clustersOf = (records: RecordStore): string[] => [...records.now().clusters.keys()].sort();
+const onRemote = (): Promise<string> => server.git("fleet", ["ls-tree", "-r", "--name-only", recordBranch]);
+
+test("keys that somebody else pushed to the record let nobody in, also on a hub that starts anew", async () => {
+  const records = await hub();
+  await records.accept(recordOf("eu-1"));
+  const forged = {
+    "clusters/evil-1.yaml": formatClusterRecord(recordOf("evil-1")),
+    "clusters/eu-1.yaml": formatClusterRecord(recordOf("eu-1", "evil")),
+  };
+  await server.commit("fleet", recordBranch, forged, "record: evil-1 joined");
+  await records.look();
+  for (const seen of [records, await hub("another.git")]) {
+    expect(clustersOf(seen)).toEqual(["eu-1"]);
+    expect(seen.now().clusters.get(clusterId("eu-1"))?.acceptedBy).toBe("token");
+    expect(seen.alarm()).toMatch(/which this hub did not write: [0-9a-f]{7} is believed instead/);
+  }
+  // The next decision is written on top of theirs, and undoes it.
+  await records.accept(recordOf("eu-2"));
+  expect(await onRemote()).toBe("clusters/eu-1.yaml\nclusters/eu-2.yaml");
+  expect(await server.git("fleet", ["log", "--format=%s", recordBranch])).toContain("record: evil-1 joined");
+  expect(records.alarm()).toBe("");
+  expect(clustersOf(await hub("third.git"))).toEqual(["eu-1", "eu-2"]);
+});
+
+test("a record that nobody of ours began is not believed at all", async () => {
+  const forged = { "clusters/evil-1.yaml": formatClusterRecord(recordOf("evil-1")) };
+  await server.commit("fleet", recordBranch, forged, "record: evil-1 joined");
+  const records = await hub();
+  expect(clustersOf(records)).toEqual([]);
+  expect(records.alarm()).toMatch(/none of it is believed/);
+  await records.accept(recordOf("eu-1"));
+  expect(await onRemote()).toBe("clusters/eu-1.yaml");
+});
+
+test.each([
+  ["goes back", async (before: string) => void (await server.git("fleet", ["branch", "-f", recordBranch, before]))],
+  ["is deleted", async () => void (await server.git("fleet", ["branch", "-D", recordBranch]))],
+])("a record branch that %s gives no revoked cluster its keys again", async (_what, meddle) => {
+  const records = await hub();
+  await records.accept(recordOf("eu-1"));
+  const before = await server.git("fleet", ["rev-parse", recordBranch]);
+  await records.revoke(clusterId("eu-1"), "stolen");
+  await meddle(before);
+  await records.look();
+  expect(records.now().clusters.get(clusterId("eu-1"))?.revoked?.because).toBe("stolen");
+  expect(records.alarm()).not.toBe("");
+  await records.accept(recordOf("eu-2"));
+  await records.look();
+  expect(records.alarm()).toBe("");
+  const anew = await hub("another.git");
+  expect(anew.now().clusters.get(clusterId("eu-1"))?.revoked?.because).toBe("stolen");
+  expect(clustersOf(anew)).toEqual(["eu-1", "eu-2"]);
+});
