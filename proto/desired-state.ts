@@ -10,6 +10,18 @@ export type DesiredState = {
   readonly recordCommit: Revision | "";
   readonly issuedAtMs: number;
   readonly entries: readonly Entry[];
+  /** Sorted by name; one an apiVersion and kind. Empty in documents of hubs that knew none. */
+  readonly healthRules: readonly HealthRule[];
+};
+
+/** CEL over `object` for one version of one kind, tried in the order failed, inProgress, current; none true is Unknown. */
+export type HealthRule = {
+  readonly name: string;
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly current: string;
+  readonly inProgress: string | null;
+  readonly failed: string | null;
 };
 
 export type EntryKey = { readonly application: ApplicationName; readonly environment: EnvironmentName };

@@ -61,6 +61,16 @@ const state: DesiredState = {
     { kind: "hold", application: applicationName("old"), environment: run.environment, because: "render failed" },
     run,
   ],
+  healthRules: [
+    {
+      name: "queues",
+      apiVersion: "example.com/v1",
+      kind: "Queue",
+      current: "object.status.depth < 10",
+      inProgress: null,
+      failed: "object.status.broken",
+    },
+  ],
 };
 
 function signerOf(by: typeof root, epoch: number, notAfterMs = now + 1_000): Signer {
@@ -147,4 +157,8 @@ test("means the same with another compressor, and something else with another di
   expect(semanticHash([{ ...state.entries[0]!, kind: "remove", mode: "delete", commit: run.revision }])).not.toBe(
     semanticHash([{ ...state.entries[0]!, kind: "remove", mode: "orphan", commit: run.revision }]),
   );
+  const [rule] = state.healthRules;
+  const ruled = semanticHash(state.entries, [rule!]);
+  expect(new Set([hash, ruled, semanticHash(state.entries, [{ ...rule!, failed: null }])]).size).toBe(3);
+  expect(semanticHash(state.entries, [])).toBe(hash);
 });

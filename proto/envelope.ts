@@ -1,9 +1,9 @@
 import { createHash, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
 import { Delegation, Envelope, SignedDelegation } from "#proto/gen/plumbline/state/v1/state.ts";
-import { compareOrder, type DesiredState, type Entry } from "#proto/desired-state.ts";
+import { compareOrder, type DesiredState, type Entry, type HealthRule } from "#proto/desired-state.ts";
 import type { ClusterId } from "#proto/ids.ts";
 import { canonicalJson, sha256Hex } from "#proto/json.ts";
-import { byApplication, decodeDesiredState, encodeDesiredState } from "#proto/wire-desired-state.ts";
+import { byApplication, byName, decodeDesiredState, encodeDesiredState } from "#proto/wire-desired-state.ts";
 
 export const stateType = "application/vnd.plumbline.desired-state.v1+protobuf";
 export const delegationType = "application/vnd.plumbline.delegation.v1+protobuf";
@@ -113,11 +113,14 @@ function judge(state: DesiredState, granted: Delegation, payloadHash: string, ex
 }
 
 /**
- * Hash of what the entries mean to a cluster: kind, digest, delivery, mode. Not sealed keys, address or slices: a new
- * compressor must not republish a fleet. Equal hash, nothing to publish.
+ * Hash of what a document means to a cluster: kind, digest, delivery and mode of its entries, and the fleet's rules of
+ * health. Not sealed keys, address or slices: a new compressor must not republish a fleet. Equal hash, nothing to publish.
  */
-export function semanticHash(entries: readonly Entry[]): string {
-  return sha256Hex(canonicalJson([...entries].sort(byApplication).map(meaningOf)));
+export function semanticHash(entries: readonly Entry[], healthRules: readonly HealthRule[] = []): string {
+  const meaning = [...entries].sort(byApplication).map(meaningOf);
+  // Without rules it is the hash of documents that had none yet: a new hub republishes no fleet.
+  if (healthRules.length === 0) return sha256Hex(canonicalJson(meaning));
+  return sha256Hex(canonicalJson({ entries: meaning, healthRules: [...healthRules].sort(byName) }));
 }
 
 function meaningOf(entry: Entry): unknown {

@@ -73,6 +73,8 @@ const state: DesiredState = {
       },
     },
   ],
+  // What these documents had no field for yet.
+  healthRules: [],
 };
 
 test("a stored envelope is taken, and means what it meant", () => {

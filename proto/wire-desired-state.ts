@@ -1,6 +1,10 @@
 import { Adopt, DesiredState as Wire, DriftMode, RemoveMode } from "#proto/gen/plumbline/state/v1/state.ts";
-import type { Delivery as WireDelivery, Entry as WireEntry } from "#proto/gen/plumbline/state/v1/state.ts";
-import type { Delivery, DesiredState, Entry } from "#proto/desired-state.ts";
+import type {
+  Delivery as WireDelivery,
+  Entry as WireEntry,
+  HealthRule as WireRule,
+} from "#proto/gen/plumbline/state/v1/state.ts";
+import type { Delivery, DesiredState, Entry, HealthRule } from "#proto/desired-state.ts";
 import { applicationName, blobAddress, bundleDigest, clusterId, environmentName, revision } from "#proto/ids.ts";
 
 /** Bytes of a desired state: entries sorted, so that the same state gives the same bytes. */
@@ -13,6 +17,7 @@ export function encodeDesiredState(state: DesiredState): Uint8Array {
     recordCommit: state.recordCommit,
     issuedAtMs: BigInt(state.issuedAtMs),
     entries: [...state.entries].sort(byApplication).map(entryToWire),
+    healthRules: [...state.healthRules].sort(byName).map(ruleToWire),
   }).finish();
 }
 
@@ -30,11 +35,26 @@ export function decodeDesiredState(bytes: Uint8Array): DesiredState {
     recordCommit: wire.recordCommit === "" ? "" : revision(wire.recordCommit),
     issuedAtMs: Number(wire.issuedAtMs),
     entries,
+    healthRules: wire.healthRules.map(ruleFromWire),
   };
 }
 
 export const byApplication = (a: Entry, b: Entry): number =>
   a.application < b.application ? -1 : a.application > b.application ? 1 : a.environment < b.environment ? -1 : 1;
+
+export const byName = (a: HealthRule, b: HealthRule): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+
+const ruleToWire = ({ inProgress, failed, ...rule }: HealthRule): WireRule => ({
+  ...rule,
+  inProgress: inProgress ?? "",
+  failed: failed ?? "",
+});
+
+const ruleFromWire = ({ inProgress, failed, ...rule }: WireRule): HealthRule => ({
+  ...rule,
+  inProgress: inProgress === "" ? null : inProgress,
+  failed: failed === "" ? null : failed,
+});
 
 function entryToWire(entry: Entry): WireEntry {
   return { application: entry.application, environment: entry.environment, kind: kindToWire(entry) };

@@ -1,7 +1,6 @@
 import { DeletionBreaker } from "#agent/apply/breaker.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { healthOf } from "#agent/health/health.ts";
-import { createHealthRules } from "#agent/health/rules.ts";
 import type { Journal } from "#agent/report/journal.ts";
 import { openState } from "#agent/state/store.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -19,6 +18,7 @@ import { createAutoscalers } from "./autoscalers.ts";
 import { saveHead, type Context } from "./context.ts";
 import { fetchBundles, fetchRetryMs, openStored, takeDocument, type FetchBlob, type Trust } from "./documents.ts";
 import { heal } from "./heal.ts";
+import { createRulesInForce } from "./health-rules.ts";
 import { judgeHeld, type Suspicion } from "./judge.ts";
 import { applicationOf, createModel, track, type ApplicationState } from "./model.ts";
 import { tellReceipts, repeatReceipt } from "./receipts.ts";
@@ -68,7 +68,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const life = new AbortController();
   const model = createModel();
   const store = openState(cluster, namespace);
-  const healthRules = createHealthRules([]);
+  const healthRules = createRulesInForce();
   const suspicions = new Map<string, Suspicion>();
   const sentStatus = new Map<ApplicationName, string>();
   const failures = new Map<ApplicationName, number>();
@@ -94,7 +94,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       if (dirty.size === 0) setImmediate(tellStatus);
       dirty.add(application);
     },
-    healthOf: (object) => healthOf(object, clock.now(), healthRules),
+    healthOf: (object) => healthOf(object, clock.now(), healthRules.now),
     released: (tracked) => judgeHeld(context, tracked, suspect),
     look: (key) => {
       if (!suspicions.has(key)) suspect(key, { kind: "missing" });
@@ -215,6 +215,17 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     }
   }
 
+  /** Says which rules of the newest document are of no use here, and gives the kinds that others judge now. */
+  function takeHealthRules(): ReadonlySet<string> {
+    const { changed, problems } = healthRules.take(model.document?.state.healthRules ?? []);
+    for (const text of problems) {
+      log.warn({ problem: text }, "a health rule cannot be used");
+      const about = { atMs: BigInt(clock.now()), application: "", environment: "", traceparent: "" };
+      options.journal.record({ ...about, body: { $case: "notice", value: { text } } });
+    }
+    return changed;
+  }
+
   async function saveDocument(): Promise<void> {
     const { unsaved } = model;
     if (unsaved === undefined || life.signal.aborted) return;
@@ -235,6 +246,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       else if (model.document === undefined || compareOrder(taken.highWater, model.document.highWater) > 0)
         model.document = { bytes, state: taken.state, highWater: taken.highWater };
     }
+    takeHealthRules();
     for (const head of loaded.heads) {
       const application = applicationOf(model, head.application);
       application.head = head;
@@ -280,7 +292,9 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 
   return {
     take(bytes, traceparent) {
-      if (takeDocument(context, trust, bytes, traceparent)) fetching = quietly(fetchAndReconcile());
+      if (!takeDocument(context, trust, bytes, traceparent)) return;
+      watches.judgeAgain(takeHealthRules());
+      fetching = quietly(fetchAndReconcile());
     },
     statuses: () => [...model.applications.values()].map((application) => statusOf(context, application)),
     envelope: () => model.document?.bytes ?? new Uint8Array(),

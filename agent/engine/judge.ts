@@ -71,13 +71,24 @@ function noteDone(context: Context, tracked: Tracked, object: KubeObject): void 
   context.remember(context.model.applications.get(tracked.application)!);
 }
 
-function judgeObject(context: Context, tracked: Tracked, object: KubeObject, suspect: Suspect): void {
-  const { model } = context;
-  const application = model.applications.get(tracked.application)!;
+/** By rules that changed, at the version that was seen last or a newer one; drift is none of this. */
+export function judgeHealthAgain(context: Context, object: KubeObject): void {
+  const tracked = context.model.tracked.get(refKey(refOf(object)));
+  if (tracked === undefined || tracked.inFlight !== undefined || versionOf(object) < tracked.version) return;
+  noteHealth(context, tracked, object);
+}
+
+function noteHealth(context: Context, tracked: Tracked, object: KubeObject): void {
   const health = context.healthOf(object);
   const isNews = health.state !== tracked.health.state || health.reason !== tracked.health.reason;
   tracked.health = health;
-  if (isNews) context.touched(application);
+  if (isNews) context.touched(context.model.applications.get(tracked.application)!);
+}
+
+function judgeObject(context: Context, tracked: Tracked, object: KubeObject, suspect: Suspect): void {
+  const { model } = context;
+  const application = model.applications.get(tracked.application)!;
+  noteHealth(context, tracked, object);
   const owned = ownedOf(model, tracked);
   // Pending: it will be applied anyway. Terminating: wait until it is gone.
   if (owned?.baseline === null || owned === undefined || object.metadata.deletionTimestamp !== undefined) return;

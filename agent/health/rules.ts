@@ -1,4 +1,5 @@
 import { compileCel, type CompiledCel } from "#lib/cel.ts";
+import type { HealthRule } from "#proto/desired-state.ts";
 import { groupOf, type KubeObject } from "#proto/object.ts";
 import { current, failed, inProgress, unknown, type Health } from "./condition.ts";
 import { saidBy } from "./said.ts";
@@ -23,9 +24,6 @@ export type Expressions = {
 /** A rule that comes with the agent: for some kinds of one group, or of all groups under a domain (`*.example.com`). */
 export type ShippedRule = Expressions & { readonly group: string; readonly kinds: readonly string[] };
 
-/** A rule of the fleet repository, for one version of one kind. */
-export type OwnRule = Expressions & { readonly name: string; readonly apiVersion: string; readonly kind: string };
-
 /** The rule for an object, if there is one. */
 export type HealthRules = (object: KubeObject) => Judge | undefined;
 export type Judge = (object: KubeObject) => Health;
@@ -44,7 +42,7 @@ const shipped: readonly ShippedRule[] = [
 ];
 
 /** The fleet's own rules before those that come with the agent. Each is compiled when its first object is seen. */
-export function createHealthRules(own: readonly OwnRule[]): HealthRules {
+export function createHealthRules(own: readonly HealthRule[]): HealthRules {
   const known = new Map<string, Judge | undefined>();
   return ({ apiVersion, kind }) => {
     const key = `${apiVersion} ${kind}`;
@@ -53,7 +51,22 @@ export function createHealthRules(own: readonly OwnRule[]): HealthRules {
   };
 }
 
-function ruleFor(own: readonly OwnRule[], apiVersion: string, kind: string): Judge | undefined {
+/** The rules that compile; of the others, which expression does not, and why. */
+export function compilable(own: readonly HealthRule[]): { rules: HealthRule[]; problems: string[] } {
+  const problems: string[] = [];
+  const rules = own.filter((rule) => {
+    const wrong = verdicts.flatMap((verdict) => {
+      const text = rule[verdict];
+      const compiled = text === null ? undefined : compileCel(text);
+      return compiled?.ok === false ? [`${verdict}: ${compiled.problem}`] : [];
+    });
+    if (wrong.length > 0) problems.push(`HealthRule ${rule.name} is ignored: ${wrong.join("; ")}`);
+    return wrong.length === 0;
+  });
+  return { rules, problems };
+}
+
+function ruleFor(own: readonly HealthRule[], apiVersion: string, kind: string): Judge | undefined {
   const mine = own.find((rule) => rule.apiVersion === apiVersion && rule.kind === kind);
   if (mine !== undefined) return compile(mine, `HealthRule ${mine.name}`);
   const group = groupOf(apiVersion);

@@ -16,6 +16,7 @@ export function checkTogether(documents: readonly FleetDocument[], failed: reado
     ...circles(documents),
     ...promotionsThatGoNowhere(documents),
     ...sharedTokens(documents),
+    ...healthRulesTogether(documents),
   ];
 }
 
@@ -110,6 +111,28 @@ function sharedTokens(documents: readonly FleetDocument[]): CrossProblem[] {
       return taken ? [problem(document, ["spec", "tokens", index], message)] : [];
     });
   });
+}
+
+/** They travel in every document, and an agent keeps its document in one Secret of at most 1 MiB. */
+const maxHealthRuleBytes = 128 * 1024;
+
+/** Two rules for one kind would let the order of files decide; the first by name stays. */
+function healthRulesTogether(documents: readonly FleetDocument[]): CrossProblem[] {
+  const judged = new Map<string, string>();
+  let bytes = 0;
+  const rules = documents.filter((document) => document.kind === "HealthRule");
+  return rules
+    .toSorted((a, b) => (a.value.name < b.value.name ? -1 : 1))
+    .flatMap((document) => {
+      const { name, apiVersion, kind, current, inProgress, failed } = document.value;
+      const other = judged.get(`${apiVersion} ${kind}`);
+      if (other !== undefined && other !== name)
+        return [problem(document, ["spec", "kind"], `is judged by the HealthRule ${other} already: keep one`)];
+      judged.set(`${apiVersion} ${kind}`, name);
+      bytes += Buffer.byteLength([current, inProgress, failed].join(""));
+      const message = "makes the HealthRules larger than 128 KiB together: write shorter ones";
+      return bytes > maxHealthRuleBytes ? [problem(document, ["spec"], message)] : [];
+    });
 }
 
 const problem = (document: FleetDocument, path: FieldPath, message: string): CrossProblem => ({

@@ -176,6 +176,18 @@ describe("names file, line and field", () => {
     ],
     [written("HealthRule", "x", "spec: {apiVersion: v1, kind: X}\n"), "4: spec.current is required"],
     [
+      written("HealthRule", "x", "spec: {apiVersion: v1, kind: X, current: object.status ==}\n"),
+      "4: spec.current is no rule in CEL: Unexpected token",
+    ],
+    [
+      written("HealthRule", "x", "spec: {apiVersion: v1, kind: X, current: 'true', failed: '1 + 1'}\n"),
+      "4: spec.failed is no rule in CEL: gives int, and must give true or false",
+    ],
+    [
+      written("HealthRule", "x", "spec: {apiVersion: cert-manager.io/v1, kind: Certificate, current: 'true'}\n"),
+      "4: spec.kind is judged by the HealthRule certificates already: keep one",
+    ],
+    [
       written("Notification", "x", "spec: {events: [], to: {kind: pigeon, address: {file: a}}}\n"),
       "4: spec.events must have at least 1 in its list",
     ],

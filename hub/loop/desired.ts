@@ -1,7 +1,14 @@
 import { keyOf, type DecidedEntry, type SignedEntry } from "#hub/decide/inputs.ts";
 import type { ClusterRecord } from "#hub/decide/record.ts";
 import type { Sealed } from "#hub/loop/renders.ts";
-import { compareOrder, type DesiredState, type Entry, type EntryKey, type RunEntry } from "#proto/desired-state.ts";
+import {
+  compareOrder,
+  type DesiredState,
+  type Entry,
+  type EntryKey,
+  type HealthRule,
+  type RunEntry,
+} from "#proto/desired-state.ts";
 import { semanticHash, signDesiredState, verifyDesiredState, type Signer } from "#proto/envelope.ts";
 import type { BlobAddress, BundleDigest, ClusterId, Revision } from "#proto/ids.ts";
 import { describeRef, parseRefKey } from "#proto/object.ts";
@@ -88,18 +95,20 @@ export class DesiredStates {
     sealed: (digest: BundleDigest) => Sealed | undefined,
     position: Position,
     nowMs: number,
+    rulesOf: (known: readonly HealthRule[]) => readonly HealthRule[],
   ): Draft | undefined {
     const known = this.#known.get(cluster);
     const before = new Map((known?.state.entries ?? []).map((entry) => [keyOf(entry), entry]));
     const filled = decided.map((entry) => fill(entry, before.get(keyOf(entry)), cluster, record, sealed));
     const entries = refuseShared(filled, before, sealed);
     for (const entry of entries) this.#noteRevision(cluster, entry, before.get(keyOf(entry)));
-    if (known !== undefined && semanticHash(known.state.entries) === semanticHash(entries)) return undefined;
+    const healthRules = rulesOf(known?.state.healthRules ?? []);
+    if (known !== undefined && meaningOf(known.state) === meaningOf({ entries, healthRules })) return undefined;
     if (known === undefined && entries.length === 0) return undefined;
     const last = known?.state.generation ?? 0n;
     const now = BigInt(nowMs);
     const generation = now > last ? now : last + 1n;
-    const state = { cluster, epoch: this.#epoch, generation, ...position, issuedAtMs: nowMs, entries };
+    const state = { cluster, epoch: this.#epoch, generation, ...position, issuedAtMs: nowMs, entries, healthRules };
     return { cluster, state, envelope: signDesiredState(state, this.#signer) };
   }
 
@@ -123,6 +132,9 @@ export class DesiredStates {
     return { kind, application, environment, revision: same ?? revision, digest, delivery };
   }
 }
+
+const meaningOf = ({ entries, healthRules }: Pick<DesiredState, "entries" | "healthRules">): string =>
+  semanticHash(entries, healthRules);
 
 /** A decided entry with what follows from its digest: from this hub's own rendering, or from the document before. */
 function fill(

@@ -3,6 +3,7 @@ import { keyOf, type Decision, type Inputs, type Waiting } from "#hub/decide/inp
 import type { RolloutRecord } from "#hub/decide/record.ts";
 import { declaredInputs, deliveryOf } from "#hub/fleet/decide-inputs.ts";
 import { keepLastGood } from "#hub/fleet/last-good.ts";
+import { healthRulesOf } from "#hub/fleet/health-rules.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
 import { fleetReader } from "#hub/fleet/read.ts";
 import { describeProblem, type FleetProblem } from "#hub/fleet/problem.ts";
@@ -126,11 +127,12 @@ export function startLoop(parts: LoopParts): Loop {
 
   const draftsOf = (decision: Decision, fleetCommit: Revision): Draft[] => {
     const position = { fleetCommit, recordCommit: records.now().commit };
+    const rulesOf = healthRulesOf(state.fleet);
     return [...decision.desired].flatMap(([cluster, entries]) => {
       const record = records.now().clusters.get(cluster);
       if (record === undefined) return [];
       const sealed = renders.sealed.bind(renders);
-      return desired.draft(cluster, entries, record, sealed, position, clock.now()) ?? [];
+      return desired.draft(cluster, entries, record, sealed, position, clock.now(), rulesOf) ?? [];
     });
   };
 

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { delegate, rawPublicKey, signDesiredState, type Signer } from "#proto/envelope.ts";
-import type { Delivery, Entry } from "#proto/desired-state.ts";
+import type { Delivery, Entry, HealthRule } from "#proto/desired-state.ts";
 import { sealBundle } from "#proto/bundle.ts";
 import { applicationName, environmentName, revision, type BlobAddress, type ClusterId } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
@@ -29,6 +29,8 @@ export class Documents {
   readonly blobs = new Map<BlobAddress, readonly Buffer[]>();
   readonly #signer: Signer;
   readonly #contentSecret = randomBytes(32);
+  /** In every document from now on. */
+  healthRules: readonly HealthRule[] = [];
   #generation = 0n;
 
   constructor(cluster: ClusterId) {
@@ -84,7 +86,7 @@ export class Documents {
       fleetCommit,
       recordCommit: "" as const,
     };
-    return signDesiredState({ ...state, issuedAtMs: 0, entries }, this.#signer);
+    return signDesiredState({ ...state, issuedAtMs: 0, entries, healthRules: this.healthRules }, this.#signer);
   }
 
   fetch = async (address: BlobAddress): Promise<Uint8Array[]> => {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { compileCel } from "#lib/cel.ts";
 import { application, cluster, environment, reference, subject, text, unique } from "../fields.ts";
 
 const address = z.string().superRefine((text, context) => {
@@ -49,7 +50,10 @@ export const accessSpec = z.strictObject({
     .default([]),
 });
 
-const cel = text.max(10_000);
+const cel = text.max(10_000).superRefine((text, context) => {
+  const compiled = compileCel(text);
+  if (!compiled.ok) context.addIssue({ code: "custom", message: `is no rule in CEL: ${compiled.problem}` });
+});
 /** CEL over `object`, tried in the order failed, inProgress, current; none true is Unknown. */
 export const healthRuleSpec = z
   .strictObject({

@@ -84,6 +84,18 @@ export interface DesiredState {
   issuedAtMs: bigint;
   /** Sorted by application, then environment; one entry per application. */
   entries: Entry[];
+  /** The fleet's own rules of health, sorted by name; they go before those that come with the agent. */
+  healthRules: HealthRule[];
+}
+
+/** CEL over `object` for one version of one kind, tried in the order failed, in_progress, current; empty is not tried. */
+export interface HealthRule {
+  name: string;
+  apiVersion: string;
+  kind: string;
+  current: string;
+  inProgress: string;
+  failed: string;
 }
 
 export interface Entry {
@@ -493,7 +505,16 @@ export const Delegation: MessageFns<Delegation> = {
 };
 
 function createBaseDesiredState(): DesiredState {
-  return { cluster: "", epoch: 0, generation: 0n, fleetCommit: "", recordCommit: "", issuedAtMs: 0n, entries: [] };
+  return {
+    cluster: "",
+    epoch: 0,
+    generation: 0n,
+    fleetCommit: "",
+    recordCommit: "",
+    issuedAtMs: 0n,
+    entries: [],
+    healthRules: [],
+  };
 }
 
 export const DesiredState: MessageFns<DesiredState> = {
@@ -524,6 +545,9 @@ export const DesiredState: MessageFns<DesiredState> = {
     }
     for (const v of message.entries) {
       Entry.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.healthRules) {
+      HealthRule.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -597,6 +621,14 @@ export const DesiredState: MessageFns<DesiredState> = {
             message.entries.push(Entry.decode(reader, reader.uint32()));
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.healthRules.push(HealthRule.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -625,6 +657,122 @@ export const DesiredState: MessageFns<DesiredState> = {
       ? BigInt(object.issuedAtMs)
       : 0n;
     message.entries = object.entries?.map((e) => Entry.fromPartial(e)) || [];
+    message.healthRules = object.healthRules?.map((e) => HealthRule.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHealthRule(): HealthRule {
+  return { name: "", apiVersion: "", kind: "", current: "", inProgress: "", failed: "" };
+}
+
+export const HealthRule: MessageFns<HealthRule> = {
+  encode(message: HealthRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.apiVersion !== "") {
+      writer.uint32(18).string(message.apiVersion);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.current !== "") {
+      writer.uint32(34).string(message.current);
+    }
+    if (message.inProgress !== "") {
+      writer.uint32(42).string(message.inProgress);
+    }
+    if (message.failed !== "") {
+      writer.uint32(50).string(message.failed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HealthRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealthRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.apiVersion = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.current = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.inProgress = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.failed = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<HealthRule>): HealthRule {
+    return HealthRule.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HealthRule>): HealthRule {
+    const message = createBaseHealthRule();
+    message.name = object.name ?? "";
+    message.apiVersion = object.apiVersion ?? "";
+    message.kind = object.kind ?? "";
+    message.current = object.current ?? "";
+    message.inProgress = object.inProgress ?? "";
+    message.failed = object.failed ?? "";
     return message;
   },
 };
