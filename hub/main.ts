@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { startAgents, type Agents } from "#hub/agents/agents.ts";
 import { createEnrolment } from "#hub/agents/enrol.ts";
 import type { SessionHandler } from "#hub/agents/session.ts";
@@ -107,6 +107,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
   const sourceOptions = {
     dataFolder: config.data,
     searchPath: config.searchPath,
+    prlimit: isAbsolute(config.prlimit) ? config.prlimit : undefined,
     allowedHosts: new Set(config.allowRepositoryHost),
     intervalMs: config.pollMs,
     clock,

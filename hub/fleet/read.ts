@@ -2,6 +2,7 @@ import { checkTogether } from "./check.ts";
 import { readDocument, type FailedDocument, type FleetDocument, type ReadDocument } from "./document.ts";
 import { collections, promotionKey, type Fleet } from "./fleet.ts";
 import type { FleetProblem } from "./problem.ts";
+import { isLfsPointer } from "#hub/git/lfs.ts";
 import { readYaml } from "./yaml.ts";
 
 /** 4,000 Clusters fit into one file; the worst text of this length keeps its reader busy for two seconds, not minutes. */
@@ -52,6 +53,8 @@ function together(read: readonly ReadDocument[]): FleetReading {
 function readFile({ path, bytes }: FleetFile): Known {
   if (bytes.length > maxFileBytes)
     return { bytes, documents: [unreadable(path, "is larger than 512 KiB: cut it into several files")] };
+  if (isLfsPointer(bytes))
+    return { bytes, documents: [unreadable(path, "is a Git LFS pointer: commit the file itself")] };
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { redact } from "#hub/git/address.ts";
+import { limited, overLimit, thriftySettings, type GitLimits } from "#hub/git/limits.ts";
 import { sshCommand, sshRefusal } from "#hub/git/ssh.ts";
 
 /** More than any list of a repository within our limits; a larger answer is an error, not a full memory. */
@@ -7,8 +8,12 @@ const maxOutputBytes = 64 * 1024 * 1024;
 /** Below 1 KB/s for 20 s the server is not sending, it is holding us. */
 const lowSpeed = { GIT_HTTP_LOW_SPEED_LIMIT: "1000", GIT_HTTP_LOW_SPEED_TIME: "20" };
 
-/** A bare repository, and the PATH in which git and ssh are found. */
-export type BareRepository = { readonly directory: string; readonly searchPath: string };
+/** A bare repository, the PATH in which git and ssh are found, and the program that limits what git may use. */
+export type BareRepository = {
+  readonly directory: string;
+  readonly searchPath: string;
+  readonly prlimit?: string | undefined;
+};
 
 export type GitOptions = {
   readonly input?: string | Uint8Array;
@@ -17,6 +22,10 @@ export type GitOptions = {
   readonly indexFile?: string;
   /** Settings for this one command, kept out of argv, where any process could read them. */
   readonly config?: Readonly<Record<string, string>>;
+  /** Holds where there is a program that limits. */
+  readonly limits?: GitLimits;
+  /** A larger answer is not kept: AnswerTooLarge. */
+  readonly maxOutputBytes?: number;
   /** Speaks to this ssh:// address with the key and the host keys in this folder. */
   readonly ssh?: { readonly folder: string; readonly address: string };
 };
@@ -26,6 +35,11 @@ export class GitFailed extends Error {
   override readonly name: string = "GitFailed";
 }
 
+/** More than was asked to be kept. */
+export class AnswerTooLarge extends GitFailed {
+  override readonly name = "AnswerTooLarge";
+}
+
 /** The server is not the one that was expected, or turned us away: nothing was changed, and people have to do something. */
 export class AccessRefused extends GitFailed {
   override readonly name = "AccessRefused";
@@ -33,12 +47,15 @@ export class AccessRefused extends GitFailed {
 
 /** Runs git in a bare repository with a fixed environment: no user's settings, no prompt, no protocol but ours. */
 export async function git(
-  { directory, searchPath }: BareRepository,
+  { directory, searchPath, prlimit }: BareRepository,
   arguments_: readonly string[],
   options: GitOptions = {},
 ): Promise<Buffer> {
   options.signal?.throwIfAborted();
-  const child = spawn("git", [`--git-dir=${directory}`, ...arguments_], {
+  const maxBytes = options.maxOutputBytes ?? maxOutputBytes;
+  const fence = options.limits === undefined || prlimit === undefined ? [] : limited(prlimit, options.limits);
+  const [program, ...rest] = [...fence, "git", `--git-dir=${directory}`, ...arguments_] as [string, ...string[]];
+  const child = spawn(program, rest, {
     env: { PATH: searchPath, ...environment(options) },
     cwd: options.ssh?.folder,
     // A group of its own, so that git's helpers end with it.
@@ -55,7 +72,7 @@ export async function git(
   let complaint = "";
   child.stdout.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes > maxOutputBytes) endGroup();
+    if (bytes > maxBytes) endGroup();
     else output.push(chunk);
   });
   child.stderr.on("data", (chunk: Buffer) => (complaint = (complaint + chunk.toString("utf8")).slice(-4_000)));
@@ -68,8 +85,11 @@ export async function git(
       child.once("close", resolve);
     });
     options.signal?.throwIfAborted();
-    if (bytes > maxOutputBytes) throw new GitFailed(`git ${arguments_[0]}: answer is larger than 64 MiB`);
+    if (bytes > maxBytes)
+      throw new AnswerTooLarge(`git ${arguments_[0]}: answer is larger than ${Math.round(maxBytes / 2 ** 20)} MiB`);
     if (code !== 0) {
+      const over = options.limits && overLimit(complaint, options.limits);
+      if (over !== undefined) throw new GitFailed(`git ${arguments_[0]}: was ended: ${over}`);
       const refusal = options.ssh && sshRefusal(options.ssh.address, complaint);
       if (refusal !== undefined) throw new AccessRefused(refusal);
       throw new GitFailed(`git ${arguments_[0]}: ${lastWords(complaint)}`);
@@ -86,6 +106,7 @@ function environment({ config, indexFile, ssh }: GitOptions): Record<string, str
     "fetch.fsckObjects": "true",
     "protocol.version": "2",
     "gc.auto": "0",
+    ...thriftySettings,
     ...config,
   });
   return {

@@ -1,7 +1,10 @@
 import { access } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { AddressRefused, checkAddress, redact } from "#hub/git/address.ts";
-import { git, GitFailed, type GitOptions } from "#hub/git/command.ts";
+import { git, type GitOptions } from "#hub/git/command.ts";
+import { listFiles, readContents, type FileBytes, type TreeFile } from "#hub/git/contents.ts";
+import { sweepUnfinished } from "#hub/git/unfinished.ts";
+import { strangersLimits, type GitLimits } from "#hub/git/limits.ts";
 import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
 import { withRemote, type RemoteSettings } from "#hub/git/remote.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
@@ -21,19 +24,14 @@ export type RefMove =
   | { readonly kind: "rewritten"; readonly branch: string; readonly from: Revision; readonly to: Revision }
   | { readonly kind: "deleted"; readonly branch: string; readonly from: Revision };
 
-export type TreeFile = {
-  readonly path: string;
-  /** "100644", "100755"; "120000" is a symbolic link, "160000" a submodule. */
-  readonly mode: string;
-  readonly object: string;
-  readonly bytes: number;
-};
-
 export type MirrorSettings = RemoteSettings & {
   readonly directory: string;
   readonly allowedHosts: ReadonlySet<string>;
   /** The PATH in which git and ssh are found. */
   readonly searchPath: string;
+  /** The program that limits what git may use; without it only time is limited. */
+  readonly prlimit?: string | undefined;
+  readonly limits?: GitLimits;
 };
 
 /** A bare mirror of one repository: never a working tree, so no path of it can lead anywhere. */
@@ -50,10 +48,10 @@ export type Mirror = {
   files(commit: Revision, folder: string): Promise<TreeFile[]>;
   read(file: TreeFile): Promise<Buffer>;
   /**
-   * Regular files under a folder with their content, by one process. Symbolic links and submodules are left out. Throws
-   * TooLarge before anything is read when the files exceed the limits.
+   * Regular files under a folder with their content, by one process. Symbolic links, submodules and names that are no
+   * text are given to `leaveOut`, and are an error without it: ContentRefused. Throws TooLarge before anything is read.
    */
-  contents(commit: Revision, folder: string): Promise<{ path: string; bytes: Buffer }[]>;
+  contents(commit: Revision, folder: string, leaveOut?: (because: string) => void): Promise<FileBytes[]>;
   isAncestor(ancestor: Revision, commit: Revision): Promise<boolean>;
   /** The one commit that these hex digits begin; undefined when there is none, or several. */
   resolve(digits: string): Promise<Revision | undefined>;
@@ -74,21 +72,14 @@ export type Logged = {
   readonly body: string;
 };
 
-/** Manifests for people, not data: a folder beyond this wants to be several Applications. */
-export const contentLimits = { files: 10_000, fileBytes: 1024 * 1024, bytes: 32 * 1024 * 1024 } as const;
-
-/** A folder over a limit. The message names the largest file. */
-export class TooLarge extends Error {
-  override readonly name = "TooLarge";
-}
-
 export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
   const { protocol } = checkAddress(settings.url, settings.allowedHosts);
   if (protocol === "ssh:" && settings.ssh === undefined)
     throw new AddressRefused(`${redact(settings.url)}: ssh needs a private key and pinned host keys`);
   // git runs in another folder where it speaks over ssh.
   const directory = resolve(settings.directory);
-  const repository = { directory, searchPath: settings.searchPath };
+  const repository = { directory, searchPath: settings.searchPath, prlimit: settings.prlimit };
+  const limits = settings.limits ?? strangersLimits;
   // A fetch and a push both write the same refs, and git refuses the slower of two.
   const alone = serial();
   const run = (arguments_: string[], options?: GitOptions): Promise<Buffer> => git(repository, arguments_, options);
@@ -114,22 +105,18 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
     return { kind: (await isAncestor(to, from)) ? "behind" : "rewritten", branch, from, to };
   };
 
-  const filesOf: Mirror["files"] = async (commit, folder) => {
-    const within = folder === "" ? [] : ["--", `${folder.replace(/\/+$/, "")}/`];
-    return (await run(["ls-tree", "-r", "-z", "-l", "--full-tree", commit, ...within]))
-      .toString("utf8")
-      .split("\0")
-      .filter((line) => line !== "")
-      .map(fileOf);
-  };
-
   return {
     fetch: (signal) =>
       alone(async () => {
         const before = await takenHeads(repository);
         const refs = "+refs/heads/*:refs/remotes/origin/*";
         const fetch = ["fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--", settings.url, refs];
-        await withRemote(directory, settings, (access) => run(fetch, { ...access, signal }));
+        await withRemote(directory, settings, (access) => run(fetch, { ...access, signal, limits })).catch(
+          async (error: unknown) => {
+            await sweepUnfinished(directory);
+            throw error;
+          },
+        );
         const after = await branches();
         const names = [...new Set([...before.keys(), ...after.keys()])].filter(isTakeable).sort();
         const found = await Promise.all(names.map((name) => moveOf(name, before.get(name), after.get(name))));
@@ -144,15 +131,9 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
       }),
     head: async (branch) => (await branches()).get(branch),
     taken: () => takenHeads(repository),
-    files: filesOf,
+    files: (commit, folder) => listFiles(repository, commit, folder),
     read: (file) => run(["cat-file", "blob", file.object]),
-    async contents(commit, folder) {
-      const files = (await filesOf(commit, folder)).filter(({ mode }) => mode.startsWith("100"));
-      checkSize(files, folder);
-      if (files.length === 0) return [];
-      const input = files.map(({ object }) => `${object}\n`).join("");
-      return parseBatch(await run(["cat-file", "--batch"], { input }), files);
-    },
+    contents: (commit, folder, leaveOut) => readContents(repository, commit, folder, leaveOut),
     isAncestor,
     async resolve(digits) {
       if (!/^[0-9a-f]{4,64}$/.test(digits)) return undefined;
@@ -184,44 +165,9 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
   };
 }
 
-function fileOf(line: string): TreeFile {
-  const found = /^(\d{6}) \w+ ([0-9a-f]+) +(\d+|-)\t(.*)$/s.exec(line);
-  if (found === null) throw new GitFailed(`git ls-tree: cannot read ${JSON.stringify(line.slice(0, 80))}`);
-  const [, mode, object, bytes, path] = found as unknown as [string, string, string, string, string];
-  return { path, mode, object, bytes: bytes === "-" ? 0 : Number(bytes) };
-}
-
 function loggedOf(line: string): Logged {
   const [commit = "", author = "", seconds = "", subject = "", body = ""] = line.trimStart().split("\0");
   return { commit: revision(commit), author, atMs: Number(seconds) * 1000, subject, body };
-}
-
-function checkSize(files: readonly TreeFile[], folder: string): void {
-  if (files.length > contentLimits.files)
-    throw new TooLarge(
-      `${folder || "the repository"} holds ${files.length} files, at most ${contentLimits.files} are read`,
-    );
-  const [largest] = [...files].sort((a, b) => b.bytes - a.bytes);
-  if (largest !== undefined && largest.bytes > contentLimits.fileBytes)
-    throw new TooLarge(`${largest.path} is ${largest.bytes} bytes, at most 1 MiB is read`);
-  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  if (bytes > contentLimits.bytes)
-    throw new TooLarge(
-      `${folder || "the repository"} holds ${bytes} bytes, at most 32 MiB are read; the largest is ${largest!.path}`,
-    );
-}
-
-/** Output of `cat-file --batch`: a header line, the bytes, a line feed, for each object in order. */
-function parseBatch(output: Buffer, files: readonly TreeFile[]): { path: string; bytes: Buffer }[] {
-  let at = 0;
-  return files.map(({ path, bytes }) => {
-    const headEnd = output.indexOf(10, at);
-    const found = / blob (\d+)$/.exec(output.toString("latin1", at, headEnd));
-    if (found === null || Number(found[1]) !== bytes) throw new GitFailed(`git cat-file: cannot read ${path}`);
-    const from = headEnd + 1;
-    at = from + bytes + 1;
-    return { path, bytes: output.subarray(from, from + bytes) };
-  });
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -5,7 +5,9 @@ import { declaredInputs, deliveryOf } from "#hub/fleet/decide-inputs.ts";
 import { keepLastGood } from "#hub/fleet/last-good.ts";
 import { healthRulesOf } from "#hub/fleet/health-rules.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
-import { fleetReader } from "#hub/fleet/read.ts";
+import { fleetReader, type FleetReading } from "#hub/fleet/read.ts";
+import { maxProblems } from "#hub/fleet/document.ts";
+import { ContentRefused } from "#hub/git/contents.ts";
 import { describeProblem, type FleetProblem } from "#hub/fleet/problem.ts";
 import type { DesiredStates, Draft } from "#hub/loop/desired.ts";
 import type { RecordStore } from "#hub/loop/records.ts";
@@ -79,15 +81,26 @@ export function startLoop(parts: LoopParts): Loop {
   const { clock, log, signal, records, desired, renders } = parts;
   const read = fleetReader();
   let state: LoopState = { fleet: emptyFleet, fleetCommit: undefined, problems: [], waiting: [] };
+  /** A head whose folder cannot be read at all, so that it is not tried at each round. */
+  let refused: Revision | undefined;
   let asked = true;
   let wake = (): void => undefined;
   let waiters: (() => void)[] = [];
 
   const loadFleet = async (): Promise<void> => {
     const head = parts.fleetSource.head(parts.branch);
-    if (head === undefined || head === state.fleetCommit) return;
-    const files = await parts.fleetSource.mirror.contents(head, parts.folder);
-    const { fleet, problems } = read(files);
+    if (head === undefined || head === state.fleetCommit || head === refused) return;
+    const reading = await readFleetAt(parts, head, read);
+    if (!reading.ok) {
+      refused = head;
+      log.error(
+        { because: reading.problem.message },
+        "the fleet's folder cannot be read; everything is left as it was",
+      );
+      state = { ...state, problems: [reading.problem] };
+      return;
+    }
+    const { fleet, problems } = reading;
     for (const problem of problems)
       log.warn({ problem: describeProblem(problem) }, "a fleet document is left as it was");
     state = { ...state, fleet: keepLastGood(fleet, state.fleet), fleetCommit: head, problems };
@@ -217,6 +230,26 @@ export function startLoop(parts: LoopParts): Loop {
     refresh,
     ended: run(),
   };
+}
+
+type Reading = ({ readonly ok: true } & FleetReading) | { readonly ok: false; readonly problem: FleetProblem };
+
+/** A folder over a limit stops the fleet where it is; a link in it is one problem beside the others. */
+async function readFleetAt(
+  { fleetSource, folder }: LoopParts,
+  head: Revision,
+  read: ReturnType<typeof fleetReader>,
+): Promise<Reading> {
+  const problemOf = (message: string): FleetProblem => ({ file: folder || ".", line: 1, field: "", message });
+  const leftOut: FleetProblem[] = [];
+  try {
+    const files = await fleetSource.mirror.contents(head, folder, (because) => leftOut.push(problemOf(because)));
+    const { fleet, problems } = read(files);
+    return { ok: true, fleet, problems: [...problems, ...leftOut.slice(0, maxProblems)] };
+  } catch (error) {
+    if (!(error instanceof ContentRefused)) throw error;
+    return { ok: false, problem: problemOf(error.message) };
+  }
 }
 
 /** Another hub took the lease: this one stops, and may come back as a standby. */

@@ -180,7 +180,9 @@ async function holds(mirror: Mirror, decision: string): Promise<boolean> {
 async function read(mirror: Mirror, commit: Revision, log: Log): Promise<Records> {
   const clusters = new Map<ClusterId, ClusterRecord>();
   const rollouts: RolloutRecord[] = [];
-  for (const { path, bytes } of await mirror.contents(commit, "")) {
+  const leaveOut = (because: string): void =>
+    log.error({ because }, "the record holds what no hub wrote; it is ignored");
+  for (const { path, bytes } of await mirror.contents(commit, "", leaveOut)) {
     const text = bytes.toString("utf8");
     try {
       if (path.startsWith("clusters/")) {

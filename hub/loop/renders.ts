@@ -1,6 +1,7 @@
 import type { Fleet } from "#hub/fleet/fleet.ts";
 import type { Outcome, Target } from "#hub/decide/inputs.ts";
-import { TooLarge } from "#hub/git/mirror.ts";
+import { GitFailed } from "#hub/git/command.ts";
+import { ContentRefused } from "#hub/git/contents.ts";
 import { jobOf, type Job } from "#hub/loop/render-job.ts";
 import type { Source } from "#hub/loop/sources.ts";
 import { YamlProblem } from "#hub/render/kube-yaml.ts";
@@ -16,6 +17,9 @@ import type { ApplicationName, BlobAddress, BundleDigest } from "#proto/ids.ts";
 
 /** Renderings kept: their keys and addresses, not their content. */
 const keptRenderings = 20_000;
+
+/** A repository that could not be read may be readable soon: its failure is remembered for so long. */
+const passingMs = 30_000;
 
 /** What a rendering left to be published from, without its slices. */
 export type Sealed = Omit<Rendered, "slices" | "ok"> & { readonly slices: number };
@@ -50,6 +54,8 @@ export type Renders = {
 export function createRenders(options: RendersOptions): Renders {
   const outcomes = new Map<string, Outcome>();
   const bundles = new Map<BundleDigest, Sealed>();
+  /** Failures that are no fault of the files, and when they are to be forgotten. */
+  const passing = new Map<string, number>();
 
   /** Whether a chart gave the same twice; its first rendering is done twice, the others wait for what it shows. */
   const proofs = new Map<string, Promise<boolean>>();
@@ -57,7 +63,7 @@ export function createRenders(options: RendersOptions): Renders {
   const find = (target: Target): Job | Outcome | undefined =>
     jobOf(target, options.fleet(), options.source(target.application), options.renderer.version);
 
-  const renderWith = async (target: Target, { source, wanted }: Job, isFirst: boolean): Promise<Outcome> => {
+  const renderWith = async (target: Target, { key, source, wanted }: Job, isFirst: boolean): Promise<Outcome> => {
     const { tools, renderer, log, signal } = options;
     const filesUnder = (folder: string) => source.mirror.contents(target.revision, folder);
     try {
@@ -72,7 +78,9 @@ export function createRenders(options: RendersOptions): Renders {
       return { ok: true, digest: rendered.digest };
     } catch (error) {
       if (isProblem(error)) return { ok: false, because: reasonOf(error) };
-      throw error;
+      if (!(error instanceof GitFailed)) throw error;
+      passing.set(key, performance.now() + passingMs);
+      return { ok: false, because: `${wanted.folder || "its folder"} cannot be read from Git: ${reasonOf(error)}` };
     }
   };
 
@@ -98,6 +106,10 @@ export function createRenders(options: RendersOptions): Renders {
     outcome(target) {
       const job = find(target);
       if (job === undefined) return undefined;
+      if (!("ok" in job) && (passing.get(job.key) ?? Infinity) < performance.now()) {
+        passing.delete(job.key);
+        outcomes.delete(job.key);
+      }
       return "ok" in job ? job : outcomes.get(job.key);
     },
     sealed: (digest) => bundles.get(digest),
@@ -130,7 +142,8 @@ function remember<Value>(kept: Map<string, Value>, key: string, value: Value): v
 
 /** What is wrong with the files, and not with the hub. */
 const isProblem = (error: unknown): boolean =>
-  [TooLarge, RenderRefused, PathRefused, YamlProblem].some((kind) => error instanceof kind) || isUnknownRevision(error);
+  [ContentRefused, RenderRefused, PathRefused, YamlProblem].some((kind) => error instanceof kind) ||
+  isUnknownRevision(error);
 
 /** A Promotion may name a commit that no branch here has. */
 const isUnknownRevision = (error: unknown): boolean =>

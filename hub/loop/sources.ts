@@ -40,6 +40,8 @@ export type SourceOptions = {
   readonly dataFolder: string;
   /** The PATH in which git and ssh are found. */
   readonly searchPath: string;
+  /** The program that limits what git may use, if there is one. */
+  readonly prlimit?: string | undefined;
   readonly allowedHosts: ReadonlySet<string>;
   readonly intervalMs: number;
   readonly clock: Clock;
@@ -71,6 +73,7 @@ export async function openSource(access: SourceAccess, options: SourceOptions): 
     directory: join(options.dataFolder, "git", `${folder}.git`),
     allowedHosts: options.allowedHosts,
     searchPath: options.searchPath,
+    prlimit: options.prlimit,
     authorization: () => basicFrom(credentialsFile()),
     ssh: { privateKey: () => keyFrom(credentialsFile()), hostKeys },
   });

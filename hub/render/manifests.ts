@@ -4,6 +4,7 @@ import { templateChart, type HelmInputs } from "#hub/render/helm.ts";
 import { buildKustomization } from "#hub/render/kustomize.ts";
 import type { ManifestFile } from "#hub/render/objects.ts";
 import { RenderRefused } from "#hub/render/render-problem.ts";
+import { refusePointers } from "#hub/render/pointers.ts";
 import type { RenderTarget } from "#hub/render/target.ts";
 import type { Tools } from "#hub/render/tools.ts";
 
@@ -22,8 +23,10 @@ export type Wanted = {
 
 /** Plain files as they lie, or what Kustomize or Helm makes of them. Throws RenderRefused. */
 export async function manifestsOf(tools: Tools, wanted: Wanted): Promise<{ target: RenderTarget; choice: Choice }> {
-  const { application, namespace, folder, filesUnder, signal } = wanted;
-  const own = await filesUnder(folder);
+  const { application, namespace, folder, signal } = wanted;
+  const own = await wanted.filesUnder(folder);
+  // Of plain manifests only what is read must be there; what a tool reads is not known before.
+  const filesUnder: FilesUnder = async (wantedFolder) => refusePointers(await wanted.filesUnder(wantedFolder));
   const choice = chooseRenderer(
     wanted.render,
     folder,
@@ -32,7 +35,7 @@ export async function manifestsOf(tools: Tools, wanted: Wanted): Promise<{ targe
   const target = { application, namespace };
   switch (choice.renderer) {
     case "plain":
-      return { choice, target: { ...target, files: own.filter(isManifest) } };
+      return { choice, target: { ...target, files: refusePointers(own.filter(isManifest)) } };
     case "kustomize":
       return { choice, target: { ...target, files: await buildKustomization(tools, folder, filesUnder, signal) } };
     case "helm": {

@@ -12,7 +12,7 @@ export type Repositories = AsyncDisposable & {
   /** Makes an empty bare repository. */
   create(name: string): Promise<void>;
   /** Runs git in a repository, as its owner would on the server. */
-  readonly git: (name: string, arguments_: readonly string[], input?: string) => Promise<string>;
+  readonly git: (name: string, arguments_: readonly string[], input?: string | Uint8Array) => Promise<string>;
   /** Adds a commit that changes these files (null deletes), and gives its id. */
   readonly commit: (
     name: string,

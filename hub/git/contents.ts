@@ -1,0 +1,136 @@
+import { git, GitFailed, AnswerTooLarge, type BareRepository } from "#hub/git/command.ts";
+import { strangersLimits } from "#hub/git/limits.ts";
+import type { Revision } from "#proto/ids.ts";
+
+export type TreeFile = {
+  readonly path: string;
+  /** "100644", "100755"; "120000" is a symbolic link, "160000" a submodule. */
+  readonly mode: string;
+  readonly object: string;
+  readonly bytes: number;
+};
+
+export type FileBytes = { readonly path: string; readonly bytes: Buffer };
+
+/** Manifests for people, not data: a folder beyond this wants to be several Applications. */
+export const contentLimits = {
+  files: 10_000,
+  fileBytes: 1024 * 1024,
+  bytes: 32 * 1024 * 1024,
+  pathBytes: 1024,
+} as const;
+
+/** Ten thousand paths of a usual length, with room to spare: a listing past it is not kept, let alone read. */
+const listingBytes = 4 * 1024 * 1024;
+
+/** A folder that is not read, because of what lies in it. The message names the file. */
+export class ContentRefused extends Error {
+  override readonly name: string = "ContentRefused";
+}
+
+/** A folder over a limit. The message names the largest file. */
+export class TooLarge extends ContentRefused {
+  override readonly name = "TooLarge";
+}
+
+/** Files under a folder at a commit, sorted by path; "" is the whole tree. Throws TooLarge for a list beyond `maxBytes`. */
+export async function listFiles(
+  repository: BareRepository,
+  commit: Revision,
+  folder: string,
+  maxBytes?: number,
+): Promise<TreeFile[]> {
+  const within = folder === "" ? [] : ["--", `${folder.replace(/\/+$/, "")}/`];
+  const options = { limits: strangersLimits, ...(maxBytes === undefined ? {} : { maxOutputBytes: maxBytes }) };
+  const listed = await git(repository, ["ls-tree", "-r", "-z", "-l", "--full-tree", commit, ...within], options).catch(
+    (error: unknown) => {
+      if (!(error instanceof AnswerTooLarge)) throw error;
+      throw new TooLarge(
+        `${nameOf(folder)} holds more files, or longer names, than are read: at most ${contentLimits.files} files with paths of at most ${contentLimits.pathBytes} bytes`,
+      );
+    },
+  );
+  return listed
+    .toString("utf8")
+    .split("\0")
+    .filter((line) => line !== "")
+    .map(fileOf);
+}
+
+/**
+ * Regular files under a folder with their content, by one process. What no desired state can come from (symbolic links,
+ * submodules, names that are not text) is given to `leaveOut`; without one it is an error that names it. Throws TooLarge
+ * before anything is read when the files exceed the limits.
+ */
+export async function readContents(
+  repository: BareRepository,
+  commit: Revision,
+  folder: string,
+  leaveOut: (because: string) => void = refuse,
+): Promise<FileBytes[]> {
+  const files = (await listFiles(repository, commit, folder, listingBytes)).filter((file) => {
+    const because = faultOf(file);
+    if (because !== undefined) leaveOut(because);
+    return because === undefined;
+  });
+  checkSize(files, folder);
+  if (files.length === 0) return [];
+  const input = files.map(({ object }) => `${object}\n`).join("");
+  return parseBatch(await git(repository, ["cat-file", "--batch"], { input, limits: strangersLimits }), files);
+}
+
+function refuse(because: string): never {
+  throw new ContentRefused(because);
+}
+
+/** Why a file is not read; undefined for an ordinary one. */
+export function faultOf({ path, mode }: Pick<TreeFile, "path" | "mode">): string | undefined {
+  if (Buffer.byteLength(path) > contentLimits.pathBytes)
+    return `${shown(path)}: its path is ${Buffer.byteLength(path)} bytes long, at most ${contentLimits.pathBytes} are read`;
+  // What is not UTF-8 was decoded to the replacement character.
+  if (path.includes("\ufffd")) return `${shown(path)}: its name is not UTF-8 text`;
+  if (hasControl(path)) return `${shown(path)}: its name holds a control character`;
+  if (mode === "120000")
+    return `${path} is a symbolic link: they are not followed; put the file itself there, or name its folder`;
+  if (mode === "160000") return `${path} is a submodule: they are not fetched; make an Application of its repository`;
+  if (!mode.startsWith("100")) return `${path} is neither a file nor a folder (mode ${mode})`;
+  return undefined;
+}
+
+const hasControl = (path: string): boolean => Array.from(path).some((letter) => letter < " " || letter === "\u007f");
+/** In quotes and cut: a name of a megabyte is not for people. */
+const shown = (path: string): string => JSON.stringify(path.length > 80 ? `${path.slice(0, 80)}…` : path);
+const nameOf = (folder: string): string => folder || "the repository";
+
+function fileOf(line: string): TreeFile {
+  const found = /^(\d{6}) \w+ ([0-9a-f]+) +(\d+|-)\t(.*)$/s.exec(line);
+  if (found === null) throw new GitFailed(`git ls-tree: cannot read ${JSON.stringify(line.slice(0, 80))}`);
+  const [, mode, object, bytes, path] = found as unknown as [string, string, string, string, string];
+  return { path, mode, object, bytes: bytes === "-" ? 0 : Number(bytes) };
+}
+
+export function checkSize(files: readonly Pick<TreeFile, "path" | "bytes">[], folder: string): void {
+  if (files.length > contentLimits.files)
+    throw new TooLarge(`${nameOf(folder)} holds ${files.length} files, at most ${contentLimits.files} are read`);
+  const [largest] = [...files].sort((a, b) => b.bytes - a.bytes);
+  if (largest !== undefined && largest.bytes > contentLimits.fileBytes)
+    throw new TooLarge(`${largest.path} is ${largest.bytes} bytes, at most 1 MiB is read`);
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  if (bytes > contentLimits.bytes)
+    throw new TooLarge(
+      `${nameOf(folder)} holds ${bytes} bytes, at most 32 MiB are read; the largest is ${largest!.path}`,
+    );
+}
+
+/** Output of `cat-file --batch`: a header line, the bytes, a line feed, for each object in order. */
+function parseBatch(output: Buffer, files: readonly TreeFile[]): FileBytes[] {
+  let at = 0;
+  return files.map(({ path, bytes }) => {
+    const headEnd = output.indexOf(10, at);
+    const found = / blob (\d+)$/.exec(output.toString("latin1", at, headEnd));
+    if (found === null || Number(found[1]) !== bytes) throw new GitFailed(`git cat-file: cannot read ${path}`);
+    const from = headEnd + 1;
+    at = from + bytes + 1;
+    return { path, bytes: output.subarray(from, from + bytes) };
+  });
+}
