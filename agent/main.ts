@@ -162,7 +162,7 @@ export async function agentProcess(config: AgentConfig, signal: AbortSignal): Pr
   await using telemetry = await openTelemetry("plumbline-agent", config.otlpEndpoint);
   const access =
     config.kubeconfig === undefined
-      ? await inClusterAccess(config.inCluster!)
+      ? inClusterAccess(config.inCluster!)
       : await kubeconfigAccess(config.kubeconfig, config.context);
   await using cluster = openKubernetes(access);
   const log = createLog("agent", config.logLevel);

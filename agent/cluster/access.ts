@@ -1,56 +1,79 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 
-/** How to reach one API server. `headers` is asked before each request, because tokens on disk rotate. */
-export type Access = {
-  readonly server: string;
+/** What a request carries to be let in. All of it can be renewed on disk while the agent runs. */
+export type Credentials = {
   readonly ca?: string;
   readonly clientCertificate?: { readonly certificate: string; readonly key: string };
-  headers(): Promise<Record<string, string>>;
+  /** The name in the server's certificate, where it is not that of its address. */
+  readonly serverName?: string;
+  readonly headers: Readonly<Record<string, string>>;
+};
+
+/** How to reach one API server. */
+export type Access = {
+  readonly server: string;
+  /** Of the kubeconfig. Whatever the environment says of proxies is not for API servers. */
+  readonly proxy?: string;
+  /** At most a minute old. `fresh`: read now, because the server does not take what was read before. */
+  credentials(fresh?: boolean): Promise<Credentials>;
 };
 
 const serviceAccountFolder = "/var/run/secrets/kubernetes.io/serviceaccount";
 /** Kubernetes renews a projected token at 80 % of its life, an hour at the least; a minute's age is safe. */
-const tokenAgeMs = 60_000;
+const ageLimitMs = 60_000;
 
-/** Access of a Pod: the service account's token, read again each minute. */
-export async function inClusterAccess(address: { host: string; port: string }): Promise<Access> {
-  const ca = await readFile(`${serviceAccountFolder}/ca.crt`, "utf8");
+/** Access of a Pod: the service account's token and the cluster's CA, read again each minute. */
+export function inClusterAccess(address: { host: string; port: string }, folder = serviceAccountFolder): Access {
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   return {
     server: `https://${host}:${address.port}`,
-    ca,
-    headers: tokenHeaders(`${serviceAccountFolder}/token`),
+    credentials: remembered(async () => {
+      const [ca, token] = await Promise.all(["ca.crt", "token"].map((name) => readFile(`${folder}/${name}`, "utf8")));
+      return { ca: ca!, headers: { authorization: `Bearer ${token!.trim()}` } };
+    }),
   };
 }
 
-/** An authorisation header from a token file, read again when what was read is a minute old. */
-export function tokenHeaders(path: string): () => Promise<Record<string, string>> {
-  let read: { at: number; token: string } | undefined;
-  return async () => {
-    if (read === undefined || performance.now() - read.at > tokenAgeMs)
-      read = { at: performance.now(), token: (await readFile(path, "utf8")).trim() };
-    return { authorization: `Bearer ${read.token}` };
-  };
-}
-
-/** Access by a kubeconfig file: certificates, tokens and exec plugins as kubectl reads them. */
+/** Access by a kubeconfig file, as kubectl reads it: certificates, tokens, and exec plugins, which come no other way. */
 export async function kubeconfigAccess(path: string, context?: string): Promise<Access> {
   // Imported only here: it costs 90 MB and 400 ms, which an agent inside its cluster never pays.
   const { loadKubeconfig } = await import("./load-kubeconfig.ts");
-  const config = loadKubeconfig(path, context);
+  let loadedAt = (await stat(path)).mtimeMs;
+  let config = loadKubeconfig(path, context);
   const cluster = config.getCurrentCluster();
   if (cluster === null) throw new Error(`${path}: context ${config.getCurrentContext()} names no cluster`);
-  const options: Parameters<typeof config.applyToHTTPSOptions>[0] = {};
-  await config.applyToHTTPSOptions(options);
-  const certificate = options.cert === undefined ? undefined : String(options.cert);
   return {
     server: cluster.server.replace(/\/$/, ""),
-    ...(options.ca === undefined ? {} : { ca: String(options.ca) }),
-    ...(certificate === undefined ? {} : { clientCertificate: { certificate, key: String(options.key) } }),
-    headers: async () => {
-      const fresh: typeof options = {};
-      await config.applyToHTTPSOptions(fresh);
-      return Object.fromEntries(Object.entries(fresh.headers ?? {}).map(([name, value]) => [name, String(value)]));
-    },
+    ...(cluster.proxyUrl === undefined ? {} : { proxy: cluster.proxyUrl }),
+    credentials: remembered(async () => {
+      const { mtimeMs } = await stat(path);
+      if (mtimeMs !== loadedAt) config = loadKubeconfig(path, context);
+      loadedAt = mtimeMs;
+      const options: Parameters<typeof config.applyToHTTPSOptions>[0] = {};
+      await config.applyToHTTPSOptions(options);
+      const headers = Object.entries(options.headers ?? {}).map(([name, value]) => [name, String(value)]);
+      return {
+        ...(options.ca === undefined ? {} : { ca: String(options.ca) }),
+        ...(options.cert === undefined
+          ? {}
+          : { clientCertificate: { certificate: String(options.cert), key: String(options.key) } }),
+        ...(options.servername === undefined ? {} : { serverName: options.servername }),
+        headers: Object.fromEntries(headers) as Record<string, string>,
+      };
+    }),
+  };
+}
+
+/** What was read less than a minute ago; a file that cannot be read just now, as it is being replaced, changes nothing. */
+function remembered(read: () => Promise<Credentials>): Access["credentials"] {
+  let last: { at: number; credentials: Credentials } | undefined;
+  return async (fresh = false) => {
+    if (!fresh && last !== undefined && performance.now() - last.at < ageLimitMs) return last.credentials;
+    try {
+      last = { at: performance.now(), credentials: await read() };
+    } catch (error) {
+      if (last === undefined) throw error;
+    }
+    return last.credentials;
   };
 }

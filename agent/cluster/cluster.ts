@@ -41,22 +41,29 @@ export type DeleteOptions = {
 export interface Cluster extends AsyncDisposable {
   /** "v1.36.3". */
   version(signal?: AbortSignal): Promise<string>;
-  /** The kind, after one refresh of discovery when it is not known yet; undefined when the server does not serve it. */
+  /**
+   * The kind, after one refresh of discovery when it is not known yet; undefined when the server does not serve it.
+   * Throws KindUnavailable when the group's own server is down, and nobody can tell.
+   */
   kindOf(apiVersion: string, kind: string, signal?: AbortSignal): Promise<KindInfo | undefined>;
+  /** The same, or the kind under the version that the server prefers when it does not serve this one. */
+  servedKind(apiVersion: string, kind: string, signal?: AbortSignal): Promise<KindInfo | undefined>;
+  /** The same server, asked in this user's name and with this user's rights alone. Closing it closes nothing. */
+  as(user: string): Cluster;
   /** Server-side apply as `fieldManager`; the answer is the object as the server stored it. */
   apply(object: KubeObject, options?: { force?: boolean; dryRun?: boolean; signal?: AbortSignal }): Promise<KubeObject>;
-  /** Undefined when there is no such object. */
+  /** Undefined when there is no such object, under any version of its kind. */
   get(address: ObjectAddress, signal?: AbortSignal): Promise<KubeObject | undefined>;
   /** All objects of a kind, whatever number of pages that takes, as of one version. */
   list(kind: KindInfo, selection?: Selection): Promise<ObjectList>;
   /**
-   * Changes after `resourceVersion`, with bookmarks. Ends only by an error: WatchExpired (list again), ApiError, or the
-   * signal's reason. No byte for 150 s is an error too, because a dead watch is otherwise silent for ever.
+   * Changes after `resourceVersion`, with bookmarks. Ends only by an error: WatchExpired (list again), UnknownKind, ApiError,
+   * or the signal's reason. No byte for 150 s is an error too, because a dead watch is otherwise silent for ever.
    */
   watch(kind: KindInfo, resourceVersion: string, selection?: Selection): AsyncIterable<WatchEvent>;
   create(object: KubeObject, signal?: AbortSignal): Promise<KubeObject>;
   /** Replaces the object; a resourceVersion in it is a precondition. */
   replace(object: KubeObject, signal?: AbortSignal): Promise<KubeObject>;
-  /** "gone" when it was not there, or another object has its name now. */
+  /** "gone" when it was not there, or another object has its name now. Throws UnknownKind: that says nothing of the object. */
   delete(address: ObjectAddress, options: DeleteOptions): Promise<"deleted" | "gone">;
 }

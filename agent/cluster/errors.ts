@@ -9,6 +9,8 @@ export class ApiError extends Error {
   readonly retryAfterMs: number | undefined;
   /** Fields that the server found fault with, if it said. */
   readonly fields: readonly string[];
+  /** The object it speaks of; empty when the server does not even know the path. */
+  readonly about: string;
 
   constructor(status: number, answer: Json, retryAfter?: string) {
     const said = statusOf(answer);
@@ -16,6 +18,7 @@ export class ApiError extends Error {
     this.status = status;
     this.reason = said.reason;
     this.fields = said.fields;
+    this.about = said.about;
     const seconds = Number(retryAfter);
     this.retryAfterMs = retryAfter !== undefined && Number.isFinite(seconds) ? seconds * 1000 : undefined;
   }
@@ -36,10 +39,17 @@ export class UnknownKind extends Error {
   override readonly name = "UnknownKind";
 }
 
-function statusOf(answer: Json): { message: string; reason: string; fields: string[] } {
+/** The server of this kind's group does not answer, so whether it is served is not known. It is not gone. */
+export class KindUnavailable extends Error {
+  override readonly name = "KindUnavailable";
+}
+
+function statusOf(answer: Json): { message: string; reason: string; fields: string[]; about: string } {
   const status = recordOf(answer);
-  const causes = recordOf(status["details"] ?? null)["causes"];
+  const details = recordOf(status["details"] ?? null);
+  const causes = details["causes"];
   return {
+    about: textOf(details["name"]),
     message: textOf(status["message"]),
     reason: textOf(status["reason"]),
     fields: (Array.isArray(causes) ? causes : []).map((cause) => textOf(recordOf(cause)["field"])).filter(Boolean),

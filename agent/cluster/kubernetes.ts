@@ -7,12 +7,12 @@ import {
   type ObjectList,
   type Selection,
 } from "#agent/cluster/cluster.ts";
-import { discover, kindKey } from "#agent/cluster/discovery.ts";
 import { ApiError, UnknownKind, WatchExpired } from "#agent/cluster/errors.ts";
-import { openTransport, type Transport } from "#agent/cluster/transport.ts";
+import { createKinds, type Kinds } from "#agent/cluster/kinds.ts";
+import { inNameOf, openTransport, type Transport } from "#agent/cluster/transport.ts";
 import { guardSilence, readWatch, silenceLimitMs } from "#agent/cluster/watch.ts";
 import type { Clock } from "#lib/clock.ts";
-import { groupOf, type Json, type KubeObject } from "#proto/object.ts";
+import type { Json, KubeObject } from "#proto/object.ts";
 
 /** Objects a page: an answer of a few megabytes at the most, whatever the size of the cluster. */
 const pageLimit = 500;
@@ -30,14 +30,40 @@ export type KubernetesOptions = {
 /** A real cluster. Opens no connection before the first call. */
 export function openKubernetes(access: Access, options: KubernetesOptions = {}): Cluster {
   const transport = openTransport(access);
-  const kinds = kindsOf(transport);
+  return clusterOn(transport, createKinds(transport), options);
+}
+
+function clusterOn(transport: Transport, kinds: Kinds, options: KubernetesOptions): Cluster {
   const silenceMs = options.silenceMs ?? silenceLimitMs;
   const manager = options.manager ?? fieldManager;
 
-  const pathTo = async (object: Named, signal?: AbortSignal): Promise<string> => {
+  /** Exactly as it is written: to apply it under another version is the caller's to decide. */
+  const kindFor = async (object: Named, signal?: AbortSignal): Promise<KindInfo> => {
     const kind = await kinds.find(object.apiVersion, object.kind, signal);
-    if (kind === undefined) throw new UnknownKind(`the API server does not serve ${object.apiVersion} ${object.kind}`);
-    return `${collectionPath(kind, object.metadata.namespace)}/${encodeURIComponent(object.metadata.name)}`;
+    if (kind === undefined) throw notServed(object);
+    return kind;
+  };
+  const pathTo = async (object: Named, signal?: AbortSignal): Promise<string> =>
+    objectPath(await kindFor(object, signal), object);
+  // A server that does not know the path of a kind serves it no more; what is known of its kinds is old.
+  const doubting =
+    (kind: { apiVersion: string; kind: string }) =>
+    (error: unknown): never => {
+      if (!(error instanceof ApiError) || error.status !== 404 || error.about !== "") throw error;
+      kinds.doubt();
+      throw notServed(kind, error);
+    };
+  /** By identity, which has no version: asked once more when the server turns out to serve another one by now. */
+  const found = async <T>(object: Named, ask: (path: string) => Promise<T>, signal?: AbortSignal): Promise<T> => {
+    for (let attempt = 1; ; attempt += 1) {
+      const kind = await kinds.findAny(object.apiVersion, object.kind, signal);
+      if (kind === undefined) throw notServed(object);
+      try {
+        return await ask(objectPath(kind, object)).catch(doubting(object));
+      } catch (error) {
+        if (!(error instanceof UnknownKind) || attempt === 2) throw error;
+      }
+    }
   };
 
   return {
@@ -45,11 +71,14 @@ export function openKubernetes(access: Access, options: KubernetesOptions = {}):
       const said = (await transport.call({ method: "GET", path: "/version", signal })) as { gitVersion?: string };
       return said.gitVersion ?? "unknown";
     },
-    kindOf: kinds.find,
+    kindOf: (...asked) => kinds.find(...asked),
+    servedKind: (...asked) => kinds.findAny(...asked),
+    as: (user) => clusterOn(inNameOf(transport, user), kinds, options),
     async apply(object, { force = false, dryRun = false, signal } = {}) {
-      const answer = await transport.call({
+      const path = await pathTo(object, signal);
+      const asked = transport.call({
         method: "PATCH",
-        path: await pathTo(object, signal),
+        path,
         query: {
           fieldManager: manager,
           fieldValidation: "Strict",
@@ -61,26 +90,24 @@ export function openKubernetes(access: Access, options: KubernetesOptions = {}):
         contentType: "application/apply-patch+yaml",
         signal,
       });
-      return objectOf(answer);
+      return objectOf(await asked.catch(doubting(object)));
     },
-    async get(address, signal) {
-      const path = await pathTo(named(address), signal);
-      return orUndefined(transport.call({ method: "GET", path, signal }).then(objectOf));
-    },
-    list: (kind, selection = {}) => listAll(transport, kind, selection),
+    get: (address, signal) =>
+      orUndefined(
+        found(named(address), async (path) => objectOf(await transport.call({ method: "GET", path, signal })), signal),
+      ),
+    list: (kind, selection = {}) => listAll(transport, kind, selection).catch(doubting(typeOf(kind))),
     async *watch(kind, resourceVersion, { namespace, labelSelector, signal } = {}) {
       const query = { watch: "true", allowWatchBookmarks: "true", resourceVersion, ...selector(labelSelector) };
       const open = (either: AbortSignal): Promise<AsyncIterable<Uint8Array>> =>
         transport
           .stream({ method: "GET", path: collectionPath(kind, namespace), query, signal: either })
-          .catch(asExpired);
+          .catch(asExpired)
+          .catch(doubting(typeOf(kind)));
       yield* readWatch(guardSilence(open, silenceMs, signal, options.clock));
     },
     async create(object, signal) {
-      const kind = await kinds.find(object.apiVersion, object.kind, signal);
-      if (kind === undefined)
-        throw new UnknownKind(`the API server does not serve ${object.apiVersion} ${object.kind}`);
-      const path = collectionPath(kind, object.metadata.namespace);
+      const path = collectionPath(await kindFor(object, signal), object.metadata.namespace);
       return objectOf(
         await transport.call({ method: "POST", path, query: { fieldManager: manager }, body: object, signal }),
       );
@@ -93,9 +120,8 @@ export function openKubernetes(access: Access, options: KubernetesOptions = {}):
     },
     async delete(address, { uid, propagation = "Background", signal }) {
       const body = { preconditions: { uid }, propagationPolicy: propagation };
-      const path = await pathTo(named(address), signal);
       try {
-        await transport.call({ method: "DELETE", path, body, signal });
+        await found(named(address), (path) => transport.call({ method: "DELETE", path, body, signal }), signal);
         return "deleted";
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
@@ -106,28 +132,6 @@ export function openKubernetes(access: Access, options: KubernetesOptions = {}):
       }
     },
     [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
-  };
-}
-
-/** Kinds by name, found again when one is not known: a CRD may have come since. */
-function kindsOf(transport: Transport): { find: Cluster["kindOf"] } {
-  let known: Promise<Map<string, KindInfo>> | undefined;
-  const refresh = (signal?: AbortSignal): Promise<Map<string, KindInfo>> => {
-    known = discover(transport, signal);
-    // A failed look is not remembered; the next caller looks again.
-    known.catch(() => (known = undefined));
-    return known;
-  };
-  return {
-    async find(apiVersion, kind, signal) {
-      const version = apiVersion.slice(apiVersion.indexOf("/") + 1);
-      const key = kindKey(groupOf(apiVersion), version, kind);
-      const had = known;
-      const found = (await (had ?? refresh(signal))).get(key);
-      if (found !== undefined || had === undefined) return found;
-      // Callers that miss together share one refresh.
-      return (await (known === had ? refresh(signal) : (known ?? refresh(signal)))).get(key);
-    },
   };
 }
 
@@ -157,6 +161,9 @@ async function listAll(
   }
 }
 
+const objectPath = (kind: KindInfo, { metadata }: Named): string =>
+  `${collectionPath(kind, metadata.namespace)}/${encodeURIComponent(metadata.name)}`;
+
 function collectionPath(kind: KindInfo, namespace: string | undefined): string {
   const base = `${kind.group === "" ? "/api" : "/apis"}/${apiVersionOf(kind)}`;
   const inNamespace =
@@ -167,6 +174,12 @@ function collectionPath(kind: KindInfo, namespace: string | undefined): string {
 }
 
 const apiVersionOf = ({ group, version }: KindInfo): string => (group === "" ? version : `${group}/${version}`);
+const typeOf = (kind: KindInfo): { apiVersion: string; kind: string } => ({
+  apiVersion: apiVersionOf(kind),
+  kind: kind.kind,
+});
+const notServed = ({ apiVersion, kind }: { apiVersion: string; kind: string }, cause?: unknown): UnknownKind =>
+  new UnknownKind(`the API server does not serve ${apiVersion} ${kind}`, { cause });
 const selector = (labelSelector: string | undefined): Record<string, string> =>
   labelSelector === undefined ? {} : { labelSelector };
 const objectOf = (answer: Json): KubeObject => answer as unknown as KubeObject;
@@ -186,6 +199,8 @@ async function orUndefined(answer: Promise<KubeObject>): Promise<KubeObject | un
     return await answer;
   } catch (error) {
     if (error instanceof ApiError && error.status === 404) return undefined;
+    // There is nothing of a kind that nobody serves. That its server is down would be KindUnavailable.
+    if (error instanceof UnknownKind) return undefined;
     throw error;
   }
 }

@@ -14,7 +14,7 @@ class Killed extends Error {
 }
 
 /** `deleting` is told of each deletion before it is sent. */
-export function lifeOn(cluster: Cluster, deleting: (address: ObjectAddress) => void): Life {
+export function lifeOn(real: Cluster, deleting: (address: ObjectAddress) => void): Life {
   let isDead = false;
   let end: { left: number; moment: "before" | "after" } | undefined;
   const alive = (): void => {
@@ -37,34 +37,37 @@ export function lifeOn(cluster: Cluster, deleting: (address: ObjectAddress) => v
     alive();
     return answer;
   };
+  const mortal = (cluster: Cluster): Cluster => ({
+    version: (signal) => read(() => cluster.version(signal)),
+    kindOf: (apiVersion, kind, signal) => read(() => cluster.kindOf(apiVersion, kind, signal)),
+    servedKind: (apiVersion, kind, signal) => read(() => cluster.servedKind(apiVersion, kind, signal)),
+    as: (user) => mortal(cluster.as(user)),
+    get: (address, signal) => read(() => cluster.get(address, signal)),
+    list: (kind, selection) => read(() => cluster.list(kind, selection)),
+    async *watch(kind, resourceVersion, selection) {
+      alive();
+      for await (const event of cluster.watch(kind, resourceVersion, selection)) {
+        alive();
+        yield event;
+      }
+    },
+    apply: (object, options) =>
+      options?.dryRun === true
+        ? read(() => cluster.apply(object, options))
+        : write(() => cluster.apply(object, options)),
+    create: (object, signal) => write(() => cluster.create(object, signal)),
+    replace: (object, signal) => write(() => cluster.replace(object, signal)),
+    delete: (address, options) =>
+      write(() => {
+        deleting(address);
+        return cluster.delete(address, options);
+      }),
+    [Symbol.asyncDispose]: async () => undefined,
+  });
   return {
+    cluster: mortal(real),
     isDead: () => isDead,
     kill: () => void (isDead = true),
     killAt: (n, moment) => void (end = { left: n, moment }),
-    cluster: {
-      version: (signal) => read(() => cluster.version(signal)),
-      kindOf: (apiVersion, kind, signal) => read(() => cluster.kindOf(apiVersion, kind, signal)),
-      get: (address, signal) => read(() => cluster.get(address, signal)),
-      list: (kind, selection) => read(() => cluster.list(kind, selection)),
-      async *watch(kind, resourceVersion, selection) {
-        alive();
-        for await (const event of cluster.watch(kind, resourceVersion, selection)) {
-          alive();
-          yield event;
-        }
-      },
-      apply: (object, options) =>
-        options?.dryRun === true
-          ? read(() => cluster.apply(object, options))
-          : write(() => cluster.apply(object, options)),
-      create: (object, signal) => write(() => cluster.create(object, signal)),
-      replace: (object, signal) => write(() => cluster.replace(object, signal)),
-      delete: (address, options) =>
-        write(() => {
-          deleting(address);
-          return cluster.delete(address, options);
-        }),
-      [Symbol.asyncDispose]: async () => undefined,
-    },
   };
 }

@@ -13,6 +13,8 @@ export function tapped(cluster: Cluster, judged: Judged): Cluster {
   return {
     version: (signal) => cluster.version(signal),
     kindOf: (apiVersion, kind, signal) => cluster.kindOf(apiVersion, kind, signal),
+    servedKind: (apiVersion, kind, signal) => cluster.servedKind(apiVersion, kind, signal),
+    as: (user) => cluster.as(user),
     apply: (object, options) => cluster.apply(object, options),
     get: (address, signal) => cluster.get(address, signal),
     create: (object, signal) => cluster.create(object, signal),

@@ -1,6 +1,6 @@
 import type { Cluster, KindInfo } from "#agent/cluster/cluster.ts";
 import { UnknownKind } from "#agent/cluster/errors.ts";
-import { refOf, type KubeObject, type ObjectRef } from "#proto/object.ts";
+import { groupOf, refOf, type KubeObject, type ObjectRef } from "#proto/object.ts";
 import type { Deletion } from "./deletion.ts";
 import type { Faults, SimulatedRequest } from "./faults.ts";
 import type { Kind, Kinds } from "./kinds.ts";
@@ -19,7 +19,7 @@ export type Parts = {
 };
 
 /** One client of the simulated cluster, under one manager's name. Every request passes the faults and is counted. */
-export function connectTo(parts: Parts, manager: string): Cluster {
+export function connectTo(parts: Parts, manager: string, user = ""): Cluster {
   const { store, kinds, writes, deletion, watching, faults } = parts;
 
   const kindFor = (apiVersion: string, kind: string): Kind => {
@@ -27,6 +27,8 @@ export function connectTo(parts: Parts, manager: string): Cluster {
     if (found === undefined) throw new UnknownKind(`the API server does not serve ${apiVersion} ${kind}`);
     return found;
   };
+  const anyOf = (apiVersion: string, kind: string): Kind | undefined =>
+    kinds.find(apiVersion, kind) ?? kinds.findAny(groupOf(apiVersion), kind);
   const request = (
     verb: SimulatedRequest["verb"],
     { resource, kind }: KindInfo,
@@ -34,7 +36,7 @@ export function connectTo(parts: Parts, manager: string): Cluster {
     isDryRun = false,
   ): SimulatedRequest => {
     const { namespace = "", name = "" } = place;
-    return { manager, verb, resource, kind, namespace, name, isDryRun };
+    return { manager, user, verb, resource, kind, namespace, name, isDryRun };
   };
   const stored = (kind: Kind, { namespace, name }: ObjectRef): KubeObject | undefined =>
     store.get(groupKindOf(kind), namespace, name);
@@ -52,12 +54,9 @@ export function connectTo(parts: Parts, manager: string): Cluster {
 
   return {
     version: async () => parts.version,
-    async kindOf(apiVersion, kind) {
-      const found = kinds.find(apiVersion, kind);
-      if (found === undefined) return undefined;
-      const { group, version, resource, namespaced, verbs } = found;
-      return { group, version, kind, resource, namespaced, verbs };
-    },
+    kindOf: async (apiVersion, kind) => infoOf(kinds.find(apiVersion, kind)),
+    servedKind: async (apiVersion, kind) => infoOf(anyOf(apiVersion, kind)),
+    as: (name) => connectTo(parts, manager, name),
     apply: (object, { force = false, dryRun = false, signal } = {}) =>
       write("patch", object, { isDryRun: dryRun, signal }, (kind, own) =>
         writes.apply(kind, own, { manager, force, dryRun }),
@@ -67,7 +66,8 @@ export function connectTo(parts: Parts, manager: string): Cluster {
     replace: (object, signal) =>
       write("update", object, { signal }, (kind, own) => writes.replace(kind, own, { manager })),
     async get(address, signal) {
-      const kind = kindFor(address.apiVersion, address.kind);
+      const kind = anyOf(address.apiVersion, address.kind);
+      if (kind === undefined) return undefined;
       return faults.pass(request("get", kind, address), signal, () => {
         const found = stored(kind, address);
         return found === undefined ? undefined : served(found, kind);
@@ -86,7 +86,7 @@ export function connectTo(parts: Parts, manager: string): Cluster {
       yield* await faults.pass(asked, selection.signal, () => watching.watch(kind, resourceVersion, selection));
     },
     async delete(address, { uid, propagation, signal }) {
-      const kind = kindFor(address.apiVersion, address.kind);
+      const kind = anyOf(address.apiVersion, address.kind) ?? kindFor(address.apiVersion, address.kind);
       return faults.pass(request("delete", kind, address), signal, () => {
         const found = stored(kind, address);
         if (found === undefined || found.metadata.uid !== uid) return "gone";
@@ -96,4 +96,10 @@ export function connectTo(parts: Parts, manager: string): Cluster {
     },
     [Symbol.asyncDispose]: async () => undefined,
   };
+}
+
+function infoOf(found: Kind | undefined): KindInfo | undefined {
+  if (found === undefined) return undefined;
+  const { group, version, kind, resource, namespaced, verbs } = found;
+  return { group, version, kind, resource, namespaced, verbs };
 }

@@ -1,6 +1,8 @@
 /** One request, in the words of the audit log: an apply is a patch. */
 export type SimulatedRequest = {
   readonly manager: string;
+  /** In whose name; empty for the client's own. */
+  readonly user: string;
   readonly verb: "get" | "list" | "watch" | "patch" | "create" | "update" | "delete";
   readonly resource: string;
   readonly kind: string;

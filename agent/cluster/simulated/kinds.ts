@@ -67,6 +67,8 @@ storage.k8s.io/v1 StorageClass storageclasses c *
 
 export type Kinds = {
   find(apiVersion: string, kind: string): Kind | undefined;
+  /** Under the version that comes first. */
+  findAny(group: string, kind: string): Kind | undefined;
   /** Serves what a CustomResourceDefinition defines, in place of what it defined before. */
   define(definition: KubeObject): void;
   forget(definition: KubeObject): void;
@@ -82,6 +84,10 @@ export function createKinds(): Kinds {
       const found = [...custom.values()].map((kinds) => kinds.get(key)).find((one) => one !== undefined);
       return builtIn.get(key) ?? found;
     },
+    findAny: (group, kind) =>
+      [builtIn, ...custom.values()]
+        .flatMap((kinds) => [...kinds.values()])
+        .find((one) => one.group === group && one.kind === kind),
     define: (definition) => void custom.set(definition.metadata.name, mapOf(customKinds(definition))),
     forget: (definition) => void custom.delete(definition.metadata.name),
   };

@@ -1,0 +1,58 @@
+import type { Cluster, KindInfo } from "#agent/cluster/cluster.ts";
+import { discover, kindKey, type Discovered } from "#agent/cluster/discovery.ts";
+import { KindUnavailable } from "#agent/cluster/errors.ts";
+import type { Transport } from "#agent/cluster/transport.ts";
+import { groupOf } from "#proto/object.ts";
+
+/** What the server serves, as it was last seen; looked at again when a kind is not known. */
+export type Kinds = {
+  /** Exactly this version. Throws KindUnavailable when nobody can tell. */
+  readonly find: Cluster["kindOf"];
+  /** This version, or else the one that the server prefers: an object is the same under each. */
+  readonly findAny: Cluster["servedKind"];
+  /** The server did not know a path that was thought to be there. */
+  doubt(): void;
+};
+
+export function createKinds(transport: Transport): Kinds {
+  let known: Promise<Discovered> | undefined;
+  const refresh = (signal?: AbortSignal): Promise<Discovered> => {
+    const asked = discover(transport, signal);
+    known = asked;
+    // A failed look is not remembered; the next caller looks again.
+    asked.catch(() => (known = known === asked ? undefined : known));
+    return asked;
+  };
+  const look = async (
+    pick: (discovered: Discovered) => KindInfo | undefined,
+    what: { group: string; kind: string },
+    signal?: AbortSignal,
+  ): Promise<KindInfo | undefined> => {
+    const had = known;
+    const found = pick(await (had ?? refresh(signal)));
+    if (found !== undefined) return found;
+    // Callers that miss together share one refresh.
+    const now = await (had === undefined ? known! : known === had ? refresh(signal) : (known ?? refresh(signal)));
+    const later = pick(now);
+    if (later === undefined && now.silent.has(what.group))
+      throw new KindUnavailable(
+        `the server of ${what.group} does not answer: whether it serves ${what.kind} is not known`,
+      );
+    return later;
+  };
+  const exactly =
+    (apiVersion: string, kind: string) =>
+    ({ kinds }: Discovered): KindInfo | undefined =>
+      kinds.get(kindKey(groupOf(apiVersion), apiVersion.slice(apiVersion.indexOf("/") + 1), kind));
+  return {
+    find: (apiVersion, kind, signal) => look(exactly(apiVersion, kind), { group: groupOf(apiVersion), kind }, signal),
+    findAny: (apiVersion, kind, signal) => {
+      const group = groupOf(apiVersion);
+      const any = (discovered: Discovered): KindInfo | undefined =>
+        exactly(apiVersion, kind)(discovered) ??
+        [...discovered.kinds.values()].find((info) => info.group === group && info.kind === kind);
+      return look(any, { group, kind }, signal);
+    },
+    doubt: () => void (known = undefined),
+  };
+}

@@ -1,0 +1,256 @@
+import { chmod, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { inClusterAccess, kubeconfigAccess } from "#agent/cluster/access.ts";
+import type { Cluster } from "#agent/cluster/cluster.ts";
+import { ApiError } from "#agent/cluster/errors.ts";
+import { openKubernetes } from "#agent/cluster/kubernetes.ts";
+import { openTransport, type Transport } from "#agent/cluster/transport.ts";
+import type { KubeObject } from "#proto/object.ts";
+import { startApiProxy, type Passing } from "#test/harness/api-proxy.ts";
+import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
+
+let plane: SharedControlPlane;
+let folder: string;
+let people: Cluster;
+let raw: Transport;
+
+beforeAll(async () => {
+  plane = await openSharedControlPlane();
+  folder = await mkdtemp(join(tmpdir(), "plumbline-access-"));
+  const access = await kubeconfigAccess(plane.adminKubeconfig);
+  people = openKubernetes(access, { manager: "people" });
+  raw = openTransport(access);
+  await people.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: "access" } });
+});
+afterAll(async () => {
+  await Promise.all([people, raw, plane].map((one) => one[Symbol.asyncDispose]()));
+  await rm(folder, { recursive: true });
+});
+
+/** A token of a ServiceAccount, as the kubelet gets it for a Pod. */
+async function tokenOf(name: string): Promise<string> {
+  await people.apply({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace: "access" } });
+  const path = `/api/v1/namespaces/access/serviceaccounts/${name}/token`;
+  const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: { expirationSeconds: 600 } };
+  return ((await raw.call({ method: "POST", path, body })) as { status: { token: string } }).status.token;
+}
+const userOf = async (cluster: Cluster): Promise<string> => {
+  const review: KubeObject = {
+    apiVersion: "authentication.k8s.io/v1",
+    kind: "SelfSubjectReview",
+    metadata: {} as KubeObject["metadata"],
+  };
+  const told = (await cluster.create(review)) as unknown as { status: { userInfo: { username: string } } };
+  return told.status.userInfo.username;
+};
+const address = () => ({ host: "127.0.0.1", port: new URL(plane.server).port });
+
+test("in a Pod: a token that is refused is read again at once, whatever its age", async () => {
+  await writeFile(join(folder, "ca.crt"), plane.caPem);
+  await writeFile(join(folder, "token"), "ended");
+  const access = inClusterAccess(address(), folder);
+  await access.credentials();
+  await using agent = openKubernetes(access);
+  // The kubelet has written the next one meanwhile.
+  await writeFile(join(folder, "token"), `${await tokenOf("first")}\n`);
+  expect(await userOf(agent)).toBe("system:serviceaccount:access:first");
+});
+
+test("a token that is refused and has no successor is told, after one more look", async () => {
+  await writeFile(join(folder, "ca.crt"), plane.caPem);
+  await writeFile(join(folder, "token"), "nonsense");
+  await using agent = openKubernetes(inClusterAccess(address(), folder));
+  const refused = await agent
+    .version()
+    .then(() => userOf(agent))
+    .catch((error: unknown) => error);
+  expect(refused).toBeInstanceOf(ApiError);
+  expect(refused).toMatchObject({ status: 401 });
+});
+
+test("a client certificate that is replaced on disk is used once the old one is refused", async () => {
+  const config = JSON.parse(await readText(await plane.kubeconfig("cert-old"))) as Kubeconfig;
+  const later = JSON.parse(await readText(await plane.kubeconfig("cert-new"))) as Kubeconfig;
+  const path = join(folder, "rotating.kubeconfig");
+  const write = async ({ user }: { user: KubeconfigUser }): Promise<void> => {
+    await writeFile(join(folder, "client.crt"), Buffer.from(user["client-certificate-data"], "base64"));
+    await writeFile(join(folder, "client.key"), Buffer.from(user["client-key-data"], "base64"));
+  };
+  await write(config.users[0]!);
+  const user = { "client-certificate": join(folder, "client.crt"), "client-key": join(folder, "client.key") };
+  await writeFile(path, JSON.stringify({ ...config, users: [{ name: "u", user }] }));
+  const access = await kubeconfigAccess(path);
+  await using agent = openKubernetes(access);
+  expect(await userOf(agent)).toBe("cert-old");
+  await write(later.users[0]!);
+  // What a minute does, or a 401.
+  await access.credentials(true);
+  expect(await userOf(agent)).toBe("cert-new");
+});
+
+test("a kubeconfig that is written anew is read anew", async () => {
+  const path = join(folder, "renewed.kubeconfig");
+  await writeFile(path, await readText(await plane.kubeconfig("config-old")));
+  await utimes(path, 1, 1);
+  const access = await kubeconfigAccess(path);
+  await using agent = openKubernetes(access);
+  expect(await userOf(agent)).toBe("config-old");
+  await writeFile(path, await readText(await plane.kubeconfig("config-new")));
+  await access.credentials(true);
+  expect(await userOf(agent)).toBe("config-new");
+});
+
+test("an exec plugin gives the token, and only where a kubeconfig names it", async () => {
+  const plugin = join(folder, "plugin");
+  const credential = {
+    apiVersion: "client.authentication.k8s.io/v1",
+    kind: "ExecCredential",
+    status: { token: await tokenOf("by-plugin") },
+  };
+  await writeFile(plugin, `#!/bin/sh\necho '${JSON.stringify(credential)}'\n`);
+  await chmod(plugin, 0o700);
+  const config = JSON.parse(await readText(await plane.kubeconfig("nobody"))) as Kubeconfig;
+  const exec = { apiVersion: "client.authentication.k8s.io/v1", command: plugin, interactiveMode: "Never" };
+  const path = join(folder, "exec.kubeconfig");
+  await writeFile(path, JSON.stringify({ ...config, users: [{ name: "u", user: { exec } }] }));
+  await using agent = openKubernetes(await kubeconfigAccess(path));
+  expect(await userOf(agent)).toBe("system:serviceaccount:access:by-plugin");
+});
+
+test("a proxy of the environment is not for API servers; that of the kubeconfig is", async () => {
+  const before = { ...process.env };
+  // Nobody listens there.
+  Object.assign(process.env, { HTTPS_PROXY: "http://127.0.0.1:9", https_proxy: "http://127.0.0.1:9", NO_PROXY: "" });
+  try {
+    await using agent = openKubernetes(await kubeconfigAccess(plane.adminKubeconfig));
+    expect(await userOf(agent)).toBe("admin");
+  } finally {
+    for (const name of ["HTTPS_PROXY", "https_proxy", "NO_PROXY"])
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+  }
+  const config = JSON.parse(await readText(plane.adminKubeconfig)) as Kubeconfig;
+  const path = join(folder, "proxied.kubeconfig");
+  const cluster = { ...config.clusters[0]!.cluster, "proxy-url": "http://127.0.0.1:9" };
+  await writeFile(path, JSON.stringify({ ...config, clusters: [{ name: "c", cluster }] }));
+  await using proxied = openKubernetes(await kubeconfigAccess(path));
+  await expect(proxied.version()).rejects.toThrow();
+});
+
+test("a request that was turned away (429) is sent again, as late as the server asks; the last refusal is told", async () => {
+  const access = await kubeconfigAccess(plane.adminKubeconfig);
+  let left = 2;
+  const body = JSON.stringify({ kind: "Status", code: 429, reason: "TooManyRequests", message: "too many requests" });
+  await using proxy = await startApiProxy(access, (): Passing => {
+    left -= 1;
+    return left < 0 ? {} : { status: 429, body, headers: { "retry-after": "7" } };
+  });
+  const waits: number[] = [];
+  const sleep = async (ms: number): Promise<void> => void waits.push(ms);
+  const clock = { now: Date.now, monotonic: () => 0, sleep };
+  await using transport = openTransport({ server: proxy.url, credentials: async () => ({ headers: {} }) }, { clock });
+  expect(await transport.call({ method: "GET", path: "/version" })).toHaveProperty("gitVersion");
+  expect(waits).toHaveLength(2);
+  for (const wait of waits) expect(wait).toBeGreaterThanOrEqual(7_000);
+  left = 100;
+  const refusal = transport.call({ method: "GET", path: "/version" });
+  await expect(refusal).rejects.toMatchObject({ status: 429, retryAfterMs: 7_000 });
+  expect(waits).toHaveLength(7);
+});
+
+test("a server without aggregated discovery is asked group by group", async () => {
+  const access = await kubeconfigAccess(plane.adminKubeconfig);
+  await using proxy = await startApiProxy(access, () => ({ headers: { accept: "application/json" } }));
+  await using plain = openKubernetes({ server: proxy.url, credentials: async () => ({ headers: {} }) });
+  const deployment = await plain.kindOf("apps/v1", "Deployment");
+  expect(deployment).toMatchObject({
+    resource: "deployments",
+    namespaced: true,
+    verbs: expect.arrayContaining(["watch"]) as string[],
+  });
+  expect(deployment).toMatchObject({
+    ...(await people.kindOf("apps/v1", "Deployment")),
+    verbs: expect.anything() as string[],
+  });
+  expect(proxy.seen).toContain("GET /apis/apps/v1");
+  expect(await plain.kindOf("apps/v1", "Nonsense")).toBeUndefined();
+});
+
+test("a list whose pages are too old in the middle says so, instead of giving half of it", async () => {
+  const access = await kubeconfigAccess(plane.adminKubeconfig);
+  await Promise.all(
+    Array.from({ length: 501 }, (_, n) =>
+      people.apply({
+        apiVersion: "v1",
+        kind: "ConfigMap",
+        metadata: { name: `n${n}`, namespace: "access", labels: { suite: "access" } },
+      }),
+    ),
+  );
+  const gone = JSON.stringify({
+    kind: "Status",
+    code: 410,
+    reason: "Expired",
+    message: "the continue token is too old",
+  });
+  await using proxy = await startApiProxy(access, ({ url }): Passing =>
+    url?.includes("continue=") ? { status: 410, body: gone } : {},
+  );
+  await using agent = openKubernetes({ server: proxy.url, credentials: async () => ({ headers: {} }) });
+  const kind = (await agent.kindOf("v1", "ConfigMap"))!;
+  await expect(agent.list(kind, { namespace: "access", labelSelector: "suite=access" })).rejects.toThrow("too old");
+});
+
+test("an API whose own server is down is not known, and never gone", async () => {
+  const group = "down.example.com";
+  const service = await people.apply({
+    apiVersion: "apiregistration.k8s.io/v1",
+    kind: "APIService",
+    metadata: { name: `v1.${group}` },
+    spec: {
+      group,
+      version: "v1",
+      groupPriorityMinimum: 100,
+      versionPriority: 100,
+      insecureSkipTLSVerify: true,
+      service: { name: "nowhere", namespace: "access" },
+    },
+  });
+  try {
+    await using agent = openKubernetes(await kubeconfigAccess(plane.adminKubeconfig));
+    const widget = { apiVersion: `${group}/v1`, group, kind: "Widget", namespace: "access", name: "w" };
+    const said = (work: Promise<unknown>) => work.then(String, (error: Error) => error.name);
+    // The server takes the APIService into its discovery when it has seen it.
+    await expect
+      .poll(() => said(agent.kindOf(widget.apiVersion, "Widget")), { timeout: 20_000 })
+      .toBe("KindUnavailable");
+    expect(await said(agent.get(widget))).toBe("KindUnavailable");
+    expect(await said(agent.delete(widget, { uid: "u" }))).toBe("KindUnavailable");
+    expect(await agent.kindOf("apps/v1", "Deployment")).toBeDefined();
+  } finally {
+    await people.delete(
+      {
+        apiVersion: "apiregistration.k8s.io/v1",
+        group: "apiregistration.k8s.io",
+        kind: "APIService",
+        namespace: "",
+        name: `v1.${group}`,
+      },
+      { uid: service.metadata.uid! },
+    );
+  }
+});
+
+test("acts in another's name with that one's rights alone, and reads a version that is no more under the next", async () => {
+  const asOther = people.as("system:serviceaccount:access:nobody");
+  expect(await userOf(asOther)).toBe("system:serviceaccount:access:nobody");
+  await expect(
+    asOther.apply({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "theirs", namespace: "access" } }),
+  ).rejects.toMatchObject({ status: 403 });
+});
+
+type KubeconfigUser = Record<"client-certificate-data" | "client-key-data", string>;
+type Kubeconfig = { clusters: { cluster: object }[]; users: { user: KubeconfigUser }[] };
+const readText = async (path: string): Promise<string> => (await import("node:fs/promises")).readFile(path, "utf8");
