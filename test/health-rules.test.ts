@@ -60,7 +60,9 @@ test("a changed rule of the fleet judges every object of its kind again, and wri
   };
   await take();
   expect(health()).toBe(Health.CURRENT);
-  const before = simulated.requests("plumbline");
+  const asked = (): Record<string, number> =>
+    Object.fromEntries(Object.entries(simulated.requests("plumbline")).filter(([name]) => !name.endsWith("secrets")));
+  const before = asked();
 
   await take(rule("object.depth < 5", { failed: "object.depth > 6" }));
   expect(health()).toBe(Health.FAILED);
@@ -73,9 +75,9 @@ test("a changed rule of the fleet judges every object of its kind again, and wri
   expect(health()).toBe(Health.CURRENT);
 
   // One LIST a change; the documents are remembered, and nothing else is asked for or written.
-  const { "list queues": lists, "update secrets": _saved, ...after } = simulated.requests("plumbline");
-  const { "list queues": listsBefore, "update secrets": _savedBefore, ...rest } = before;
-  expect(lists! - (listsBefore ?? 0)).toBe(4);
+  const { "list queues": lists = 0, ...after } = asked();
+  const { "list queues": listsBefore = 0, ...rest } = before;
+  expect(lists - listsBefore).toBe(4);
   expect(after).toEqual(rest);
 });
 

@@ -20,6 +20,9 @@ export type ObjectAddress = ObjectRef & { readonly apiVersion: string };
 export type Selection = {
   readonly namespace?: string;
   readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+  /** A list of at most so many objects, whichever come first. */
+  readonly limit?: number;
   readonly signal?: AbortSignal;
 };
 

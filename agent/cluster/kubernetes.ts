@@ -138,7 +138,7 @@ function clusterOn(transport: Transport, kinds: Kinds, options: KubernetesOption
 async function listAll(
   transport: Transport,
   kind: KindInfo,
-  { namespace, labelSelector, signal }: Selection,
+  { namespace, labelSelector, fieldSelector, limit, signal }: Selection,
 ): Promise<ObjectList> {
   const items: KubeObject[] = [];
   let page = "";
@@ -147,7 +147,12 @@ async function listAll(
       .call({
         method: "GET",
         path: collectionPath(kind, namespace),
-        query: { limit: String(pageLimit), ...(page === "" ? {} : { continue: page }), ...selector(labelSelector) },
+        query: {
+          limit: String(limit ?? pageLimit),
+          ...(page === "" ? {} : { continue: page }),
+          ...selector(labelSelector),
+          ...(fieldSelector === undefined ? {} : { fieldSelector }),
+        },
         signal,
       })
       .catch(asExpired)) as unknown as {
@@ -157,7 +162,7 @@ async function listAll(
     // Items of a list come without apiVersion and kind.
     for (const item of answer.items) items.push({ ...item, apiVersion: apiVersionOf(kind), kind: kind.kind });
     page = answer.metadata.continue ?? "";
-    if (page === "") return { items, resourceVersion: answer.metadata.resourceVersion };
+    if (page === "" || limit !== undefined) return { items, resourceVersion: answer.metadata.resourceVersion };
   }
 }
 

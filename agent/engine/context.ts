@@ -10,6 +10,7 @@ import type { Telemetry } from "#lib/telemetry.ts";
 import type { ClusterId } from "#proto/ids.ts";
 import { parseRefKey, type KubeObject } from "#proto/object.ts";
 import type { Autoscalers } from "./autoscalers.ts";
+import type { Causes } from "./causes.ts";
 import type { ApplicationState, Model, Tracked } from "./model.ts";
 
 /** What every part of the engine works with. */
@@ -40,6 +41,7 @@ export type Context = {
   /** Saves this Application's head soon: something in it changed without an apply. */
   remember(application: ApplicationState): void;
   readonly autoscalers: Autoscalers;
+  readonly causes: Causes;
   /** Watches this kind from now on. */
   watch(apiVersion: string, kind: string): Promise<void>;
   /** Resolves true when `holds` does, false after `limitMs`. Asked again whenever anything is touched. */

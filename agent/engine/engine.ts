@@ -15,6 +15,7 @@ import { compareOrder } from "#proto/desired-state.ts";
 import { parseRefKey } from "#proto/object.ts";
 import { sha256Hex } from "#proto/json.ts";
 import { createAutoscalers } from "./autoscalers.ts";
+import { createCauses } from "./causes.ts";
 import { saveHead, type Context } from "./context.ts";
 import { fetchBundles, fetchRetryMs, openStored, takeDocument, type FetchBlob, type Trust } from "./documents.ts";
 import { heal } from "./heal.ts";
@@ -104,6 +105,14 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       reconcilers.add(application.name);
     },
     autoscalers: createAutoscalers({ cluster, clock, log, signal: life.signal }, (key) => context.look(key)),
+    causes: createCauses({
+      cluster,
+      clock,
+      log,
+      signal: life.signal,
+      isTracked: (tracked) => model.tracked.get(tracked.key) === tracked,
+      found: (tracked) => context.touched(applicationOf(model, tracked.application)),
+    }),
     watch: (apiVersion, kind) => watches.start(apiVersion, kind),
     async until(holds, limitMs, signal) {
       if (holds()) return true;
@@ -305,7 +314,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     async settled() {
       do {
         await fetching;
-        await Promise.all([reconcilers.idle(), healers.idle()]);
+        await Promise.all([reconcilers.idle(), healers.idle(), context.causes.idle()]);
         await new Promise((resolve) => setImmediate(resolve));
       } while (!reconcilers.isIdle || !healers.isIdle || dirty.size > 0);
     },
@@ -316,6 +325,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         healers.close(),
         watches.ended(),
         context.autoscalers.ended(),
+        context.causes.ended(),
         fetching,
         collecting,
       ]);

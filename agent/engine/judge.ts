@@ -6,6 +6,7 @@ import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 import type { Context } from "./context.ts";
 import { entryOf, ownedOf, setOwned, versionOf, type Tracked } from "./model.ts";
 import { isOurs } from "./send.ts";
+import { noteHealth } from "./note-health.ts";
 import { foreignOf, tellForeign } from "./yielding.ts";
 
 /** What an event gives reason to look at. */
@@ -54,10 +55,15 @@ export function judgeList(context: Context, list: ObjectList, keys: readonly Tra
     if (object !== undefined) judgeEvent(context, { type: "MODIFIED", object }, suspect);
     // Applied after the list was made, or being applied: not missing.
     else if (tracked.version <= listed && tracked.inFlight === undefined) {
-      if (ownedOf(context.model, tracked)?.done === true) tracked.health = doneHealth;
+      if (ownedOf(context.model, tracked)?.done === true) noteGone(context, tracked);
       else suspect(tracked.key, { kind: "missing" });
     }
   }
+}
+
+function noteGone(context: Context, tracked: Tracked): void {
+  tracked.health = doneHealth;
+  context.causes.note(tracked, undefined);
 }
 
 const doneHealth = { state: "Current", reason: "completed, and gone since" } as const;
@@ -75,20 +81,13 @@ function noteDone(context: Context, tracked: Tracked, object: KubeObject): void 
 export function judgeHealthAgain(context: Context, object: KubeObject): void {
   const tracked = context.model.tracked.get(refKey(refOf(object)));
   if (tracked === undefined || tracked.inFlight !== undefined || versionOf(object) < tracked.version) return;
-  noteHealth(context, tracked, object);
-}
-
-function noteHealth(context: Context, tracked: Tracked, object: KubeObject): void {
-  const health = context.healthOf(object);
-  const isNews = health.state !== tracked.health.state || health.reason !== tracked.health.reason;
-  tracked.health = health;
-  if (isNews) context.touched(context.model.applications.get(tracked.application)!);
+  if (noteHealth(context, tracked, object)) context.touched(context.model.applications.get(tracked.application)!);
 }
 
 function judgeObject(context: Context, tracked: Tracked, object: KubeObject, suspect: Suspect): void {
   const { model } = context;
   const application = model.applications.get(tracked.application)!;
-  noteHealth(context, tracked, object);
+  if (noteHealth(context, tracked, object)) context.touched(application);
   const owned = ownedOf(model, tracked);
   // Pending: it will be applied anyway. Terminating: wait until it is gone.
   if (owned?.baseline === null || owned === undefined || object.metadata.deletionTimestamp !== undefined) return;

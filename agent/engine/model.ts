@@ -18,6 +18,12 @@ export type Tracked = {
   readonly key: string;
   application: ApplicationName;
   health: Health;
+  /** When it came to this state of health; epoch milliseconds, 0: before this agent saw it. */
+  healthSinceMs: number;
+  /** Why it is not well, as its Pods and events say; empty when nothing was looked up or found. */
+  cause: string;
+  /** Monotonic time of the last look for a cause. */
+  lookedUpAt: number;
   /** Highest resourceVersion seen or answered; events at or below it say nothing new. */
   version: bigint;
   /** An apply of ours is on its way, until this resolves: events wait for its answer, and other writes for its end. */
@@ -58,6 +64,12 @@ export type ApplicationState = {
   lastReceipt: string;
   /** Something in the inventory changed that no Secret holds yet. */
   isUnsaved: boolean;
+  /** When the last apply ended; epoch milliseconds, 0: not in this life. */
+  lastAppliedAtMs: number;
+  /** When what failed for a passing reason is applied again; epoch milliseconds, 0: not waited for. */
+  nextTryAtMs: number;
+  /** Hash of the prune that is over budget; empty when none is. */
+  prunePlan: string;
   /** When the last apply ended whose health was not traced yet; epoch milliseconds. */
   appliedAtMs: number | undefined;
   /** Of the newest thing that happened on the way of its revision. */
@@ -100,11 +112,16 @@ export function applicationOf(model: Model, name: ApplicationName): ApplicationS
     lastReceipt: "",
     isUnsaved: false,
     appliedAtMs: undefined,
+    lastAppliedAtMs: 0,
+    nextTryAtMs: 0,
+    prunePlan: "",
     traceparent: "",
   };
   model.applications.set(name, fresh);
   return fresh;
 }
+
+export const unseen: Health = { state: "Unknown", reason: "not seen yet" };
 
 export function track(model: Model, key: string, application: ApplicationName): Tracked {
   const known = model.tracked.get(key);
@@ -115,7 +132,10 @@ export function track(model: Model, key: string, application: ApplicationName): 
   const fresh: Tracked = {
     key,
     application,
-    health: { state: "Unknown", reason: "not seen yet" },
+    health: unseen,
+    healthSinceMs: 0,
+    cause: "",
+    lookedUpAt: Number.NEGATIVE_INFINITY,
     version: 0n,
     inFlight: undefined,
     held: undefined,

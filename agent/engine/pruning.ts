@@ -23,6 +23,7 @@ export async function pruneSurplus(
 ): Promise<string | undefined> {
   const { inventory } = application.head!;
   const wanted = new Set(desired.keys());
+  application.prunePlan = "";
   if (![...inventory.keys()].some((key) => !wanted.has(key))) return undefined;
   const { prune } = entry.delivery;
   if (!prune.enabled) return "pruning is off: what was removed in Git stays";
@@ -45,6 +46,7 @@ export async function pruneSurplus(
       plan: plan.keys.map(parseRefKey),
     };
     record(context, application, { $case: "pruned", value });
+    application.prunePlan = plan.planHash;
     return plan.because;
   }
   if (plan.candidates.length === 0) return undefined;

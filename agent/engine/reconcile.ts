@@ -107,6 +107,7 @@ async function applyRun(
   if (isOtherPolicy) lookAgain(context, application);
   else lookAtYielded(context, application);
   bundle.forget();
+  application.lastAppliedAtMs = context.clock.now();
   settle(context, application, "Applied", blocked ?? "");
 }
 
@@ -236,8 +237,10 @@ async function retryPassing(
     const passing = [...application.problems].filter(([key, { final }]) => !final && work.todo.has(key));
     if (passing.length === 0) return;
     application.reason = describeProblems(application);
+    const waitMs = backoffMs(retries, attempt);
+    application.nextTryAtMs = Math.round(context.clock.now() + waitMs);
     context.touched(application);
-    await context.clock.sleep(backoffMs(retries, attempt), { signal });
+    await context.clock.sleep(waitMs, { signal });
     await watchKinds(
       context,
       passing.map(([key]) => work.desired.get(key)!.object),
@@ -311,7 +314,10 @@ async function applicable(
 
 function tellProblem(context: Context, application: ApplicationState, key: string, failure: Failure): void {
   const { reason, message, final } = failure;
-  record(context, application, { $case: "problem", value: { object: parseRefKey(key), reason, message, final } });
+  record(context, application, {
+    $case: "problem",
+    value: { object: parseRefKey(key), reason, message, final, nextTryAtMs: 0n },
+  });
   context.log.warn({ application: application.name, object: describeRef(parseRefKey(key)), reason }, "apply refused");
 }
 

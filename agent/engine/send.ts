@@ -9,6 +9,7 @@ import { takeOver, trackingMark } from "./adopt.ts";
 import { agentLabel, type Desired } from "./bundles.ts";
 import { addressOfKey, type Context } from "./context.ts";
 import { versionOf, type Tracked } from "./model.ts";
+import { noteHealth } from "./note-health.ts";
 import { foreignOf, tellForeign, yielding } from "./yielding.ts";
 
 export type Sent =
@@ -41,7 +42,7 @@ export async function send(
     const answer = await apply();
     const version = versionOf(answer);
     if (version > tracked.version) tracked.version = version;
-    tracked.health = context.healthOf(answer);
+    noteHealth(context, tracked, answer);
     if (answer.metadata.deletionTimestamp !== undefined)
       return failed("Terminating", "is being deleted; it is applied again once it is gone");
     const owned = {

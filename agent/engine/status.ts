@@ -12,6 +12,7 @@ import type { ApplicationState, Phase, Tracked } from "./model.ts";
 
 /** A report stays small however bad things are; the rest is asked for on demand. */
 const shownObjects = 200;
+const shownProblems = 20;
 
 const phases: Readonly<Record<Phase, ApplicationPhase>> = {
   Applying: ApplicationPhase.APPLYING,
@@ -36,7 +37,10 @@ const healths: Readonly<Record<HealthValue["state"], Health>> = {
 export function healthOfApplication(context: Context, application: ApplicationState): HealthValue {
   for (const { final, message } of application.problems.values())
     if (final) return { state: "Failed", reason: message };
-  return worstOf(objectsOf(context, application).map(({ health }) => health));
+  const objects = objectsOf(context, application);
+  const worst = worstOf(objects.map(({ health }) => health));
+  const tracked = objects.find(({ health }) => health === worst);
+  return tracked === undefined ? worst : { ...worst, reason: reasonOf(tracked) };
 }
 
 /** The present state of one Application, as the hub is told it. */
@@ -52,6 +56,16 @@ export function statusOf(context: Context, application: ApplicationState): Appli
     digest: head?.run && head.complete ? Buffer.from(head.run.digest, "hex") : Buffer.alloc(0),
     health: objects.length === 0 && phase !== "Applied" ? Health.UNKNOWN : healths[health.state],
     reason: application.reason === "" ? health.reason : application.reason,
+    sinceMs: BigInt(sinceMs(objects, health)),
+    appliedAtMs: BigInt(application.lastAppliedAtMs),
+    problems: [...application.problems].slice(0, shownProblems).map(([key, { reason, message, final }]) => ({
+      object: parseRefKey(key),
+      reason,
+      message,
+      final,
+      nextTryAtMs: BigInt(final ? 0 : application.nextTryAtMs),
+    })),
+    prunePlan: application.prunePlan,
     objects: objects.length,
     current: objects.filter(({ health }) => health.state === "Current").length,
     drifted: objects.filter(({ episode }) => episode !== undefined).length,
@@ -75,10 +89,28 @@ export function objectsOf(context: Context, application: ApplicationState): Trac
   });
 }
 
-const objectStatus = ({ key, health, episode }: Tracked): ObjectStatus => ({
-  object: parseRefKey(key),
-  health: healths[health.state],
-  reason: health.reason,
+/** Of an Application that is well, since its last object got well; else since its first one fell ill. */
+function sinceMs(objects: readonly Tracked[], { state }: HealthValue): number {
+  const times = objects.filter(({ health }) => health.state === state).map(({ healthSinceMs }) => healthSinceMs);
+  if (times.length === 0) return 0;
+  return times.reduce((a, b) => (state === "Current" ? Math.max(a, b) : Math.min(a, b)));
+}
+
+/** With what its Pods and events say, unless its own status says that already. */
+export function reasonOf({ health: { reason }, cause }: Tracked): string {
+  if (cause === "" || reason.includes(cause)) return reason;
+  return reason === "" || cause.includes(reason) ? cause : `${reason.replace(/\.$/, "")}: ${cause}`;
+}
+
+const objectStatus = (tracked: Tracked): ObjectStatus => ({
+  object: parseRefKey(tracked.key),
+  health: healths[tracked.health.state],
+  reason: reasonOf(tracked),
+  sinceMs: BigInt(tracked.healthSinceMs),
+  ...driftOf(tracked),
+});
+
+const driftOf = ({ episode }: Tracked): Pick<ObjectStatus, "drifted" | "contested"> => ({
   drifted: episode !== undefined,
   contested: episode?.state === "contested",
 });

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import type { JsonObject, KubeObject } from "#proto/object.ts";
+import { groupOf, type JsonObject, type KubeObject } from "#proto/object.ts";
 import type { HealthState } from "./condition.ts";
-import { healthOf, worstOf } from "./health.ts";
+import { healthOf, judgedKinds, worstOf } from "./health.ts";
 import { createHealthRules } from "./rules.ts";
 
 type Case = {
@@ -17,11 +17,10 @@ type Case = {
 const rules = createHealthRules([]);
 const folder = new URL("cases/", import.meta.url);
 
+type Described = { kind: string; cases: Case[] };
+
 for (const file of readdirSync(folder)) {
-  const kinds = parse(readFileSync(new URL(file, folder), "utf8"), { merge: true }) as {
-    kind: string;
-    cases: Case[];
-  }[];
+  const kinds = parse(readFileSync(new URL(file, folder), "utf8"), { merge: true }) as Described[];
   for (const { kind, cases } of kinds)
     describe(`${kind} (${file})`, () => {
       test.each(cases)("is $is when $when", (each) => {
@@ -40,6 +39,24 @@ function objectOf(described: string, { when: _w, is: _i, reason: _r, now: _n, me
   const named = { name: "x", namespace: "shop", generation: 2, ...(metadata as JsonObject) };
   return { apiVersion, kind, metadata: named, ...(fields as JsonObject) };
 }
+
+test("every built-in kind has a case of each verdict that it can come to", () => {
+  const told = new Map<string, Set<string>>();
+  for (const file of readdirSync(folder))
+    for (const { kind, cases } of parse(readFileSync(new URL(file, folder), "utf8"), { merge: true }) as Described[]) {
+      const [apiVersion, name] = kind.split(" ") as [string, string];
+      const verdicts = told.get(`${groupOf(apiVersion)}/${name}`) ?? new Set();
+      for (const { is } of cases) verdicts.add(is);
+      told.set(`${groupOf(apiVersion)}/${name}`, verdicts);
+    }
+  // Nothing but a deletion makes these other than Current.
+  const alwaysCurrent = /CronJob|Ingress|ResourceQuota|ResourceClaim|AdmissionPolicy|Namespace/;
+  for (const kind of judgedKinds) {
+    const verdicts = [...(told.get(kind) ?? [])];
+    expect(verdicts, kind).toContain("Current");
+    if (!alwaysCurrent.test(kind)) expect(verdicts.length, kind).toBeGreaterThan(1);
+  }
+});
 
 test("lets the worst object speak for its Application", () => {
   const job = healthOf({ apiVersion: "batch/v1", kind: "Job", metadata: { name: "x" } }, 0, rules);

@@ -14,7 +14,9 @@ import { abnormalHealth, genericHealth } from "./generic.ts";
 import { cronJobHealth, jobHealth } from "./jobs.ts";
 import { ingressHealth, serviceHealth } from "./network.ts";
 import { podHealth } from "./pods.ts";
+import { migrationHealth, quotaHealth, resourceClaimHealth, signingRequestHealth } from "./requests.ts";
 import type { HealthRules } from "./rules.ts";
+import { shown } from "./shown.ts";
 import { attachmentHealth, claimHealth, volumeHealth } from "./storage.ts";
 import { daemonSetHealth, deploymentHealth, replicaSetHealth, statefulSetHealth } from "./workloads.ts";
 
@@ -39,9 +41,16 @@ const rules: Readonly<Record<string, Rule>> = {
   "autoscaling/HorizontalPodAutoscaler": autoscalerHealth,
   "apiextensions.k8s.io/CustomResourceDefinition": definitionHealth,
   "apiregistration.k8s.io/APIService": apiServiceHealth,
+  "certificates.k8s.io/CertificateSigningRequest": signingRequestHealth,
+  "/ResourceQuota": quotaHealth,
+  "resource.k8s.io/ResourceClaim": resourceClaimHealth,
+  "storagemigration.k8s.io/StorageVersionMigration": migrationHealth,
   "flowcontrol.apiserver.k8s.io/FlowSchema": flowSchemaHealth,
   "admissionregistration.k8s.io/ValidatingAdmissionPolicy": admissionPolicyHealth,
 };
+
+/** Kinds with a rule of their own, as "apps/Deployment". */
+export const judgedKinds: readonly string[] = Object.keys(rules);
 
 /** Kinds whose controller has not begun while `observedGeneration` is missing. */
 const observing = new Set([
@@ -58,6 +67,14 @@ const observing = new Set([
  * of kstatus. Pure: the answer depends on nothing but the arguments.
  */
 export function healthOf(object: KubeObject | undefined, nowMs: number, custom: HealthRules): Health {
+  const health = verdictOn(object, nowMs, custom);
+  return health.reason === "" ? health : { ...health, reason: shown(health.reason, shownReason) };
+}
+
+/** Conditions of controllers quote what they failed at, at length. */
+const shownReason = 600;
+
+function verdictOn(object: KubeObject | undefined, nowMs: number, custom: HealthRules): Health {
   if (object === undefined) return { state: "NotFound", reason: "does not exist" };
   if (object.metadata.deletionTimestamp !== undefined)
     return { state: "Terminating", reason: terminatingReason(object) };

@@ -1,5 +1,15 @@
 import type { KubeObject } from "#proto/object.ts";
-import { conditionsOf, current, explain, failed, inProgress, section, text, type Health } from "./condition.ts";
+import {
+  asObject,
+  conditionsOf,
+  current,
+  explain,
+  failed,
+  inProgress,
+  section,
+  text,
+  type Health,
+} from "./condition.ts";
 
 export function claimHealth(object: KubeObject): Health {
   const phase = text(section(object, "status")["phase"]);
@@ -38,5 +48,8 @@ export function volumeHealth(object: KubeObject): Health {
 }
 
 export function attachmentHealth(object: KubeObject): Health {
-  return section(object, "status")["attached"] === true ? current() : inProgress("is not attached");
+  const status = section(object, "status");
+  if (status["attached"] === true) return current();
+  const error = text(asObject(status["attachError"])["message"]);
+  return inProgress(error === "" ? "is not attached" : `is not attached: ${error}`);
 }

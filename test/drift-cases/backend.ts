@@ -102,8 +102,14 @@ export function simulatedBackend(): Backend {
   };
 }
 
+/**
+ * Looks for why an object is not well have tests of their own. Real controllers write status by another clock than the
+ * agent's here, and each status is a reason to look.
+ */
+const looks = new Set(["list pods", "list replicasets", "list events"]);
+
 function count(names: readonly string[]): Counts {
   const counts: Counts = {};
-  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
+  for (const name of names.filter((name) => !looks.has(name))) counts[name] = (counts[name] ?? 0) + 1;
   return counts;
 }

@@ -78,6 +78,7 @@ export function connectTo(parts: Parts, manager: string, user = ""): Cluster {
         items: store
           .list(groupKindOf(kind))
           .filter((object) => isSelected(object, selection))
+          .slice(0, selection.limit)
           .map((object) => served(object, kind)),
         resourceVersion: String(store.version),
       })),

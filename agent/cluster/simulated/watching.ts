@@ -99,7 +99,19 @@ export const served = (object: KubeObject, { group, version }: KindInfo): KubeOb
   apiVersion: group === "" ? version : `${group}/${version}`,
 });
 
-export function isSelected({ metadata }: KubeObject, { namespace, labelSelector }: Selection): boolean {
+/** "involvedObject.uid=1,type!=Normal" */
+const hasFields = (object: KubeObject, fieldSelector: string): boolean =>
+  fieldSelector.split(",").every((term) => {
+    const [, path = "", operator = "", wanted = ""] = /^([\w.]+)(==|=|!=)(.*)$/.exec(term) ?? [];
+    const found = path
+      .split(".")
+      .reduce<unknown>((value, name) => (value as Record<string, unknown> | undefined)?.[name], object);
+    return ((typeof found === "string" ? found : "") === wanted) === (operator !== "!=");
+  });
+
+export function isSelected(object: KubeObject, { namespace, labelSelector, fieldSelector }: Selection): boolean {
+  const { metadata } = object;
+  if (fieldSelector !== undefined && !hasFields(object, fieldSelector)) return false;
   if (namespace !== undefined && namespace !== "" && metadata.namespace !== namespace) return false;
   const labels = metadata.labels ?? {};
   return (labelSelector ?? "").split(",").every((term) => {

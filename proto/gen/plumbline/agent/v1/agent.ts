@@ -234,6 +234,14 @@ export interface ApplicationStatus {
   epoch: number;
   generation: bigint;
   atMs: bigint;
+  /** When the health came to be what it is; 0: before this agent started. */
+  sinceMs: bigint;
+  /** When the last apply of this digest ended; 0: before this agent started. */
+  appliedAtMs: bigint;
+  /** What could not be applied, at most 20. */
+  problems: ApplyProblem[];
+  /** Hash of the prune that is over budget; empty when none is. */
+  prunePlan: string;
 }
 
 export interface ObjectStatus {
@@ -242,6 +250,8 @@ export interface ObjectStatus {
   reason: string;
   drifted: boolean;
   contested: boolean;
+  /** When the health came to be what it is; 0: before this agent started. */
+  sinceMs: bigint;
 }
 
 /** Something that happened: journalled by the agent until the hub acknowledges its sequence. */
@@ -338,6 +348,8 @@ export interface ApplyProblem {
   reason: string;
   message: string;
   final: boolean;
+  /** When it is tried again, in a status; 0: not by itself, or right away. */
+  nextTryAtMs: bigint;
 }
 
 export interface Notice {
@@ -1842,6 +1854,10 @@ function createBaseApplicationStatus(): ApplicationStatus {
     epoch: 0,
     generation: 0n,
     atMs: 0n,
+    sinceMs: 0n,
+    appliedAtMs: 0n,
+    problems: [],
+    prunePlan: "",
   };
 }
 
@@ -1897,6 +1913,24 @@ export const ApplicationStatus: MessageFns<ApplicationStatus> = {
         throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
       }
       writer.uint32(120).int64(message.atMs);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(128).int64(message.sinceMs);
+    }
+    if (message.appliedAtMs !== 0n) {
+      if (BigInt.asIntN(64, message.appliedAtMs) !== message.appliedAtMs) {
+        throw new globalThis.Error("value provided for field message.appliedAtMs of type int64 too large");
+      }
+      writer.uint32(136).int64(message.appliedAtMs);
+    }
+    for (const v of message.problems) {
+      ApplyProblem.encode(v!, writer.uint32(146).fork()).join();
+    }
+    if (message.prunePlan !== "") {
+      writer.uint32(154).string(message.prunePlan);
     }
     return writer;
   },
@@ -2034,6 +2068,38 @@ export const ApplicationStatus: MessageFns<ApplicationStatus> = {
             message.atMs = reader.int64() as bigint;
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.appliedAtMs = reader.int64() as bigint;
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.problems.push(ApplyProblem.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.prunePlan = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2068,12 +2134,18 @@ export const ApplicationStatus: MessageFns<ApplicationStatus> = {
       ? BigInt(object.generation)
       : 0n;
     message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.appliedAtMs = (object.appliedAtMs !== undefined && object.appliedAtMs !== null)
+      ? BigInt(object.appliedAtMs)
+      : 0n;
+    message.problems = object.problems?.map((e) => ApplyProblem.fromPartial(e)) || [];
+    message.prunePlan = object.prunePlan ?? "";
     return message;
   },
 };
 
 function createBaseObjectStatus(): ObjectStatus {
-  return { object: undefined, health: 0, reason: "", drifted: false, contested: false };
+  return { object: undefined, health: 0, reason: "", drifted: false, contested: false, sinceMs: 0n };
 }
 
 export const ObjectStatus: MessageFns<ObjectStatus> = {
@@ -2092,6 +2164,12 @@ export const ObjectStatus: MessageFns<ObjectStatus> = {
     }
     if (message.contested !== false) {
       writer.uint32(40).bool(message.contested);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.sinceMs);
     }
     return writer;
   },
@@ -2149,6 +2227,14 @@ export const ObjectStatus: MessageFns<ObjectStatus> = {
             message.contested = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2173,6 +2259,7 @@ export const ObjectStatus: MessageFns<ObjectStatus> = {
     message.reason = object.reason ?? "";
     message.drifted = object.drifted ?? false;
     message.contested = object.contested ?? false;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
     return message;
   },
 };
@@ -3294,7 +3381,7 @@ export const JournalDropped: MessageFns<JournalDropped> = {
 };
 
 function createBaseApplyProblem(): ApplyProblem {
-  return { object: undefined, reason: "", message: "", final: false };
+  return { object: undefined, reason: "", message: "", final: false, nextTryAtMs: 0n };
 }
 
 export const ApplyProblem: MessageFns<ApplyProblem> = {
@@ -3310,6 +3397,12 @@ export const ApplyProblem: MessageFns<ApplyProblem> = {
     }
     if (message.final !== false) {
       writer.uint32(32).bool(message.final);
+    }
+    if (message.nextTryAtMs !== 0n) {
+      if (BigInt.asIntN(64, message.nextTryAtMs) !== message.nextTryAtMs) {
+        throw new globalThis.Error("value provided for field message.nextTryAtMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.nextTryAtMs);
     }
     return writer;
   },
@@ -3359,6 +3452,14 @@ export const ApplyProblem: MessageFns<ApplyProblem> = {
             message.final = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.nextTryAtMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3382,6 +3483,9 @@ export const ApplyProblem: MessageFns<ApplyProblem> = {
     message.reason = object.reason ?? "";
     message.message = object.message ?? "";
     message.final = object.final ?? false;
+    message.nextTryAtMs = (object.nextTryAtMs !== undefined && object.nextTryAtMs !== null)
+      ? BigInt(object.nextTryAtMs)
+      : 0n;
     return message;
   },
 };
