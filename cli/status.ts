@@ -8,15 +8,16 @@ const shownWords: readonly HealthWord[] = ["Failed", "NotFound", "Unknown", "Ter
 /** `plumb status`: every environment and application, worst first. */
 export async function status(config: CliConfig, options: { output: Format; all?: boolean }): Promise<void> {
   const answer = await ask<StatusAnswer>(config, "GET", "/api/v1/status");
+  const wide = options.output === "wide";
   print(
     options.output,
     answer,
-    () => text(config, answer, options.output === "wide" || options.all === true),
+    () => text(config, answer, wide || options.all === true, wide),
     () => answer.rows.map(({ environment, application }) => `application/${environment}/${application}`),
   );
 }
 
-function text(config: CliConfig, answer: StatusAnswer, all: boolean): string {
+function text(config: CliConfig, answer: StatusAnswer, all: boolean, wide: boolean): string {
   const { environments, applications, clusters, heard, fleetCommit } = answer;
   const top = `FLEET  ${environments} environments · ${applications} applications · ${clusters} clusters   heard ${heard} of ${clusters} · main ${shortRevision(fleetCommit)}\n`;
   if (answer.rows.length === 0)
@@ -29,12 +30,22 @@ function text(config: CliConfig, answer: StatusAnswer, all: boolean): string {
     `${row.settled}/${row.clusters}`,
     healthOf(config, row),
     row.drifted === 0 ? "-" : symbol(config, "Drifted", String(row.drifted)),
+    ...(wide ? [row.rendered || "-"] : []),
     row.reasons[0] ?? "",
   ]);
   const hidden = answer.rows.length - shown.length;
   const more = hidden > 0 ? `${hidden} more with nothing to say (plumb status --all)\n` : "";
   const warnings = [...answer.problems, ...answer.alarms].map((line) => `! ${line}\n`).join("");
-  const head = ["ENVIRONMENT", "APPLICATION", "REVISION", "CLUSTERS", "HEALTH", "DRIFT", "REASON"];
+  const head = [
+    "ENVIRONMENT",
+    "APPLICATION",
+    "REVISION",
+    "CLUSTERS",
+    "HEALTH",
+    "DRIFT",
+    ...(wide ? ["RENDERED BY"] : []),
+    "REASON",
+  ];
   return `${top}${table(head, rows, all ? undefined : config.width)}${more}${warnings}`;
 }
 

@@ -16,6 +16,7 @@ import { LeaseLost, startLoop } from "#hub/loop/loop.ts";
 import { openRecords, recordBranch } from "#hub/loop/records.ts";
 import { Receipts } from "#hub/loop/receipts.ts";
 import { createSweep } from "#hub/loop/sweep.ts";
+import { keepRenderings } from "#hub/loop/kept-renderings.ts";
 import { createRenders } from "#hub/loop/renders.ts";
 import { credentialsFileOf, openSource, type Source, type SourceAccess } from "#hub/loop/sources.ts";
 import { Traces } from "#hub/loop/traces.ts";
@@ -23,6 +24,7 @@ import { openBroker, type Broker } from "#hub/publish/broker.ts";
 import { superviseNats } from "#hub/publish/supervise.ts";
 import { openFence } from "#hub/render/fence.ts";
 import { createRenderer } from "#hub/render/renderer.ts";
+import { openSealedStore } from "#hub/render/sealed-store.ts";
 import { openTools } from "#hub/render/tools.ts";
 import { isHeard, type Known } from "#hub/view/query.ts";
 import { View } from "#hub/view/view.ts";
@@ -32,6 +34,9 @@ import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
 import { ApplicationStatus, Event } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { applicationName, type ApplicationName, type ClusterId } from "#proto/ids.ts";
 import { reportHash } from "#proto/status.ts";
+
+/** A few hundred of the largest charts, or all of a common fleet; what does not fit is rendered again. */
+const keptRenderings = { bytes: 512 * 1024 * 1024, files: 20_000 };
 
 type Process = {
   readonly config: HubConfig;
@@ -156,7 +161,15 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
   const renderer = term.use(createRenderer(identity.contentSecret));
   const fence = await openFence(config);
   for (const missing of fence.missing) log.warn({ missing }, "Kustomize and Helm are rendered without this fence");
+  const kept = await openSealedStore(
+    join(config.data, "renderings"),
+    identity.contentSecret,
+    "plumbline.dev/kept-renderings/v1",
+    keptRenderings,
+    (error) => log.warn({ because: reasonOf(error) }, "a kept rendering cannot be used; it is made again"),
+  );
   const renders = createRenders({
+    kept: keepRenderings(kept),
     fleet: () => loop?.state().fleet ?? emptyState.fleet,
     source: (application) => sourceOf(loop?.state().fleet ?? emptyState.fleet, application),
     renderer,
@@ -251,6 +264,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     fleetCommit: decided.state().fleetCommit ?? "",
     problems: decided.state().problems,
     waiting: decided.state().waiting,
+    rendered: (application, environment) => renders.choice(application, environment) ?? "",
     alarms: [
       ...(records.alarm() === "" ? [] : [records.alarm()]),
       ...[fleetSource, ...sources.values()].flatMap((source) => [

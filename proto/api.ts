@@ -15,6 +15,8 @@ export type StatusRow = {
   readonly settled: number;
   readonly health: HealthCounts;
   readonly drifted: number;
+  /** By what it is rendered, and why so: "kustomize (render: auto found ...)"; empty while nothing was. */
+  readonly rendered: string;
   /** Sentences: what is waited for, refused or wrong. */
   readonly reasons: readonly string[];
 };

@@ -43,11 +43,14 @@ export class BundleRefused extends Error {
   override readonly name = "BundleRefused";
 }
 
+/** `canonicalJson` of an object, or what remembers it. */
+type TextOf = (object: KubeObject) => string;
+
 /** The canonical bytes of a bundle: the same objects in any order and key order give the same bytes. */
-export function canonicalBundle(objects: readonly KubeObject[]): Buffer {
+export function canonicalBundle(objects: readonly KubeObject[], textOf: TextOf = canonicalJson): Buffer {
   if (objects.length > bundleLimits.objects)
     throw new BundleProblem(`bundle has ${objects.length} objects, at most ${bundleLimits.objects} are allowed`);
-  const texts = objects.map((object) => ({ key: refKey(refOf(object)), object, text: canonicalJson(object) }));
+  const texts = objects.map((object) => ({ key: refKey(refOf(object)), object, text: textOf(object) }));
   texts.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   for (const [index, { key, object, text }] of texts.entries()) {
     if (texts[index + 1]?.key === key) throw new BundleProblem(`${describeRef(refOf(object))} is in the bundle twice`);
@@ -67,8 +70,12 @@ export const digestOf = (canonical: Uint8Array): BundleDigest =>
  * Compresses, encrypts and cuts a bundle. Everything is derived from the content and `contentSecret`, so a rebuilt hub
  * gives the same address and no agent fetches anything again.
  */
-export function sealBundle(objects: readonly KubeObject[], contentSecret: Uint8Array): SealedBundle {
-  const canonical = canonicalBundle(objects);
+export function sealBundle(
+  objects: readonly KubeObject[],
+  contentSecret: Uint8Array,
+  textOf: TextOf = canonicalJson,
+): SealedBundle {
+  const canonical = canonicalBundle(objects, textOf);
   const compressed = zstdCompressSync(canonical, { params: { [constants.ZSTD_c_compressionLevel]: 6 } });
   if (compressed.length > bundleLimits.compressedBytes)
     throw new BundleProblem(`bundle compresses to ${mebibytes(compressed.length)}, at most 8 MiB is allowed`);

@@ -57,6 +57,7 @@ const given = (folder: string, helm: Partial<Wanted["helm"]> = {}): Wanted => ({
   namespace: "shop",
   folder,
   filesUnder,
+  fileAt: () => Promise.resolve(undefined),
   render: "auto",
   helm: { ...plain, ...helm },
   isFirst: true,
@@ -167,7 +168,7 @@ describe("a chart", () => {
     const text =
       "apiVersion: v2\nname: c\nversion: 1.0.0\ndependencies: [{name: d, version: 1.0.0, repository: 'https://x.example'}]\n";
     await expect(ours(chart({ "Chart.yaml": text }))).rejects.toThrow(
-      "c/Chart.yaml: dependencies[0]: d is not in c/charts: the hub fetches no charts",
+      "c/Chart.yaml: dependencies[0]: d is not in c/charts: the hub fetches no dependency of a chart",
     );
     const vendored = {
       "Chart.yaml": text,

@@ -27,7 +27,16 @@ test("reads every kind, with its defaults, and knows where each was written", ()
   });
   expect(fleet.applications.get(applicationName("web"))).toEqual({
     name: "web",
-    source: { repository: null, path: "web", render: "auto", helm: { values: {}, valuesFiles: [], once: [] } },
+    source: {
+      repository: null,
+      path: "web",
+      render: "auto",
+      include: [],
+      exclude: [],
+      parameters: false,
+      clusterScoped: [],
+      helm: { chart: null, values: {}, valuesFiles: [], once: [] },
+    },
     namespace: "web",
     environments: ["staging"],
     dependsOn: ["podinfo"],

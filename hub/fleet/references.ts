@@ -20,6 +20,11 @@ export function referencesOf(document: FleetDocument): Reference[] {
       const { source, environments, dependsOn } = document.value;
       return [
         ...one("Repository", ["spec", "source", "repository"], source.repository ?? undefined),
+        ...one(
+          "Repository",
+          ["spec", "source", "helm", "chart", "repository"],
+          source.helm.chart?.repository ?? undefined,
+        ),
         ...list("Environment", ["spec", "environments"], environments),
         ...list("Application", ["spec", "dependsOn"], dependsOn),
       ];

@@ -48,3 +48,10 @@ const missing = (whole: string, name: string, { cluster }: Parameters): string =
   isKnown(name)
     ? `${whole}: cluster ${cluster.name} has no label ${name.slice("cluster.labels.".length)}`
     : `${whole} is no parameter: there are \${environment}, \${cluster.name} and \${cluster.labels.NAME}`;
+
+/** Every parameter of a target by its name, as it is written between the braces. */
+export const parameterValues = ({ environment, cluster }: Parameters): Record<string, string> => ({
+  environment,
+  "cluster.name": cluster.name,
+  ...Object.fromEntries(Object.entries(cluster.labels).map(([name, value]) => [`cluster.labels.${name}`, value])),
+});

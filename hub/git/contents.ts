@@ -79,6 +79,24 @@ export async function readContents(
   return parseBatch(await git(repository, ["cat-file", "--batch"], { input, limits: strangersLimits }), files);
 }
 
+/** One regular file; undefined where there is none. Throws ContentRefused for a link, and TooLarge. */
+export async function readFileAt(
+  repository: BareRepository,
+  commit: Revision,
+  path: string,
+): Promise<Buffer | undefined> {
+  const listed = await git(repository, ["ls-tree", "-z", "-l", "--full-tree", commit, "--", path], {
+    limits: strangersLimits,
+  });
+  const [line = ""] = listed.toString("utf8").split("\0");
+  const file = line === "" ? undefined : fileOf(line);
+  if (file === undefined || file.path !== path || file.mode === "040000") return undefined;
+  const fault = faultOf(file);
+  if (fault !== undefined) refuse(fault);
+  checkSize([file], path);
+  return await git(repository, ["cat-file", "blob", file.object], { limits: strangersLimits });
+}
+
 function refuse(because: string): never {
   throw new ContentRefused(because);
 }

@@ -2,9 +2,10 @@ import { access } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { AddressRefused, checkAddress, redact } from "#hub/git/address.ts";
 import { git, type GitOptions } from "#hub/git/command.ts";
-import { listFiles, readContents, type FileBytes, type TreeFile } from "#hub/git/contents.ts";
+import { listFiles, readContents, readFileAt, type FileBytes, type TreeFile } from "#hub/git/contents.ts";
 import { sweepUnfinished } from "#hub/git/unfinished.ts";
 import { strangersLimits, type GitLimits } from "#hub/git/limits.ts";
+import { objectsAt } from "#hub/git/objects-at.ts";
 import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
 import { withRemote, type RemoteSettings } from "#hub/git/remote.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
@@ -47,6 +48,10 @@ export type Mirror = {
   /** Files under a folder at a commit, sorted by path; "" is the whole tree. */
   files(commit: Revision, folder: string): Promise<TreeFile[]>;
   read(file: TreeFile): Promise<Buffer>;
+  /** One regular file; undefined where there is none. Throws TooLarge. */
+  file(commit: Revision, path: string): Promise<Buffer | undefined>;
+  /** The object id of each path that is there at a commit: equal ids are equal content, whatever the commit. */
+  objects(commit: Revision, paths: readonly string[]): Promise<Map<string, string>>;
   /**
    * Regular files under a folder with their content, by one process. Symbolic links, submodules and names that are no
    * text are given to `leaveOut`, and are an error without it: ContentRefused. Throws TooLarge before anything is read.
@@ -133,6 +138,8 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
     taken: () => takenHeads(repository),
     files: (commit, folder) => listFiles(repository, commit, folder),
     read: (file) => run(["cat-file", "blob", file.object]),
+    file: (commit, path) => readFileAt(repository, commit, path),
+    objects: (commit, paths) => objectsAt(repository, commit, paths),
     contents: (commit, folder, leaveOut) => readContents(repository, commit, folder, leaveOut),
     isAncestor,
     async resolve(digits) {

@@ -2,21 +2,26 @@ import type { Fleet } from "#hub/fleet/fleet.ts";
 import type { Outcome, Target } from "#hub/decide/inputs.ts";
 import { GitFailed } from "#hub/git/command.ts";
 import { ContentRefused } from "#hub/git/contents.ts";
-import { jobOf, type Job } from "#hub/loop/render-job.ts";
+import { keepRenderings, nameOf, type KeptRenderings, type Seen } from "#hub/loop/kept-renderings.ts";
+import { createRenderFolder } from "#hub/loop/render-folder.ts";
+import { jobOf, settingsOf, type Job } from "#hub/loop/render-job.ts";
 import type { Source } from "#hub/loop/sources.ts";
+import type { Choice } from "#hub/render/choose.ts";
 import { YamlProblem } from "#hub/render/kube-yaml.ts";
-import { manifestsOf } from "#hub/render/manifests.ts";
 import type { Renderer } from "#hub/render/renderer.ts";
 import { RenderRefused } from "#hub/render/render-problem.ts";
 import type { Rendered } from "#hub/render/target.ts";
 import type { Tools } from "#hub/render/tools.ts";
 import { PathRefused } from "#hub/render/workplace.ts";
+import { atMost } from "#lib/at-most.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { ApplicationName, BlobAddress, BundleDigest } from "#proto/ids.ts";
 
 /** Renderings kept: their keys and addresses, not their content. */
 const keptRenderings = 20_000;
+/** Each holds the files of its folder, up to 32 MiB, and a tool or a worker; more at once are no faster. */
+const atOnce = 4;
 
 /** A repository that could not be read may be readable soon: its failure is remembered for so long. */
 const passingMs = 30_000;
@@ -31,6 +36,8 @@ export type RendersOptions = {
   readonly renderer: Renderer;
   /** For the folders that are not plain. */
   readonly tools: Tools;
+  /** What was rendered before, by this hub or the one before it. */
+  readonly kept?: KeptRenderings;
   /** Puts a bundle where agents fetch it, before anybody is told of it. */
   readonly put: (rendered: Rendered) => Promise<void>;
   readonly telemetry: Telemetry;
@@ -39,43 +46,111 @@ export type RendersOptions = {
   readonly signal: AbortSignal;
 };
 
-/** Every rendering once: by repository, revision, folder, namespace and, for charts, what they are given. */
+/** Every rendering once: by what it reads, and what it is given. */
 export type Renders = {
   /** Undefined until it was rendered. */
   outcome(target: Target): Outcome | undefined;
   sealed(digest: BundleDigest): Sealed | undefined;
+  /** How an Application was last rendered in an Environment, and why so: a sentence for people. */
+  choice(application: string, environment: string): string | undefined;
   render(targets: readonly Target[]): Promise<void>;
-  /** The broker lost its blobs: whatever is needed is rendered and put again. */
+  /** The broker lost its blobs: whatever is needed is put again. */
   forget(): void;
-  /** The broker has this blob no more: what gave it is rendered and put again when it is needed. */
+  /** The broker has this blob no more: it is put again when it is needed. */
   forgetBlob(address: BlobAddress): void;
 };
 
+type Found = { readonly digest: BundleDigest; readonly choice: Choice };
+
 export function createRenders(options: RendersOptions): Renders {
+  const { kept = keepRenderings(), renderer, log } = options;
+  const renderFolder = createRenderFolder(options.tools, renderer, options.signal);
+  const limited = atMost(atOnce);
   const outcomes = new Map<string, Outcome>();
   const bundles = new Map<BundleDigest, Sealed>();
   /** Failures that are no fault of the files, and when they are to be forgotten. */
   const passing = new Map<string, number>();
-
+  /** Results of this run by the name of what they read. */
+  const results = new Map<string, Found>();
+  const choices = new Map<string, string>();
   /** Whether a chart gave the same twice; its first rendering is done twice, the others wait for what it shows. */
   const proofs = new Map<string, Promise<boolean>>();
+  /** Renderings that run, by what they read first: one that reads the same may find its result afterwards. */
+  const running = new Map<string, Promise<unknown>>();
 
   const find = (target: Target): Job | Outcome | undefined =>
-    jobOf(target, options.fleet(), options.source(target.application), options.renderer.version);
+    jobOf(target, options.fleet(), options.source(target.application), renderer.version);
 
-  const renderWith = async (target: Target, { key, source, wanted }: Job, isFirst: boolean): Promise<Outcome> => {
-    const { tools, renderer, log, signal } = options;
-    const filesUnder = (folder: string) => source.mirror.contents(target.revision, folder);
+  const settle = ({ key, target: { application, environment } }: Job, outcome: Outcome, choice?: Choice): void => {
+    remember(outcomes, key, outcome);
+    if (choice !== undefined)
+      remember(choices, `${environment}/${application}`, `${choice.renderer} (${choice.because})`);
+  };
+
+  const publishable = async (rendered: Rendered): Promise<void> => {
+    await options.put(rendered);
+    const { ok: _ok, slices, ...rest } = rendered;
+    bundles.set(rendered.digest, { ...rest, slices: slices.length });
+  };
+
+  /** Takes the result of an earlier rendering that read exactly what this one would read. */
+  const settleFromKept = async (job: Job, seen: Seen): Promise<boolean> => {
+    const settings = settingsOf(job, renderer.version);
+    for (const shape of await kept.shapes(settings)) {
+      const name = nameOf(settings, shape, seen);
+      if (name === undefined) continue;
+      const known = results.get(name);
+      if (known !== undefined && bundles.has(known.digest)) {
+        settle(job, { ok: true, digest: known.digest }, known.choice);
+        return true;
+      }
+      const found = await kept.get(name);
+      if (found === undefined) continue;
+      await publishable(found.rendered);
+      remember(results, name, { digest: found.rendered.digest, choice: found.choice });
+      settle(job, { ok: true, digest: found.rendered.digest }, found.choice);
+      return true;
+    }
+    return false;
+  };
+
+  /** What the shapes of some jobs look at, at the one commit that they share. */
+  const look = async (jobs: readonly Job[]): Promise<(job: Job) => Seen> => {
+    const paths = new Set(jobs.map(({ wanted }) => wanted.folder));
+    for (const job of jobs)
+      for (const shape of await kept.shapes(settingsOf(job, renderer.version)))
+        for (const path of shape.paths) paths.add(path);
+    const [first] = jobs;
+    const objects = await first!.source.mirror
+      .objects(first!.target.revision, [...paths])
+      .catch((error: unknown): ReadonlyMap<string, string> => {
+        // Rendering reads the same repository, and says what is wrong with it.
+        if (error instanceof GitFailed) return new Map();
+        throw error;
+      });
+    return (job) => ({ objects, parameters: job.wanted.parameters ?? {} });
+  };
+
+  const renderWith = async (job: Job, isFirst: boolean): Promise<Outcome> => {
+    const { key, target, wanted, source } = job;
+    if (job.chart !== null)
+      return { ok: false, because: "spec.source.helm.chart: charts from elsewhere are not fetched yet" };
     try {
-      const { target: manifests, choice } = await manifestsOf(tools, { ...wanted, filesUnder, isFirst, signal });
+      const done = await limited(() => renderFolder(job, { isFirst }));
+      if ("ok" in done) return { ok: false, because: done.because };
+      const { rendered, choice, shape } = done;
       const { application, revision } = target;
-      log.info({ application, revision, folder: wanted.folder, ...choice }, "renders a folder");
-      const rendered = await renderer.render(manifests);
-      if (!rendered.ok) return { ok: false, because: rendered.because };
-      await options.put(rendered);
-      const { ok: _ok, slices, ...kept } = rendered;
-      bundles.set(rendered.digest, { ...kept, slices: slices.length });
-      return { ok: true, digest: rendered.digest };
+      log.info({ application, revision, folder: wanted.folder, ...choice }, "rendered a folder");
+      await publishable(rendered);
+      const outcome = { ok: true, digest: rendered.digest } as const;
+      settle(job, outcome, choice);
+      const settings = settingsOf(job, renderer.version);
+      const objects = await source.mirror.objects(target.revision, shape.paths);
+      const name = nameOf(settings, shape, { objects, parameters: wanted.parameters ?? {} });
+      if (name === undefined) return outcome;
+      remember(results, name, { digest: rendered.digest, choice });
+      await kept.keep(settings, shape, name, { rendered, choice });
+      return outcome;
     } catch (error) {
       if (isProblem(error)) return { ok: false, because: reasonOf(error) };
       if (!(error instanceof GitFailed)) throw error;
@@ -84,22 +159,38 @@ export function createRenders(options: RendersOptions): Renders {
     }
   };
 
-  const renderProved = async (target: Target, job: Job): Promise<Outcome> => {
-    if (await proofs.get(job.chartKey)) return await renderWith(target, job, false);
-    const outcome = renderWith(target, job, true);
+  const renderProved = async (job: Job, chart: string): Promise<Outcome> => {
+    const shown = proofs.get(chart);
+    if (shown !== undefined && (await shown)) return await renderWith(job, false);
+    const outcome = renderWith(job, true);
     const proof = outcome.then(
       ({ ok }) => ok,
       () => false,
     );
-    remember(proofs, job.chartKey, proof);
+    remember(proofs, chart, proof);
     return await outcome;
   };
 
-  const renderOne = async (target: Target, job: Job): Promise<void> => {
+  const renderOne = async (job: Job, seen: Seen): Promise<void> => {
+    const { target, wanted } = job;
+    const first = seen.objects.get(wanted.folder) ?? target.revision;
+    const reads = [settingsOf(job, renderer.version), first].join("\n");
+    const before = running.get(reads);
+    if (before !== undefined) {
+      await before.catch(() => undefined);
+      const now = await look([job]);
+      if (await settleFromKept(job, now(job))) return;
+    }
     const attributes = { application: target.application, revision: target.revision };
-    await options.telemetry.traced("hub.render", { attributes, parent: options.traceOf(target) }, async () => {
-      remember(outcomes, job.key, await renderProved(target, job));
-    });
+    const work = options.telemetry.traced("hub.render", { attributes, parent: options.traceOf(target) }, async () =>
+      settle(job, await renderProved(job, [job.source.url, first, wanted.folder].join("\n"))),
+    );
+    if (before === undefined) running.set(reads, work);
+    try {
+      await work;
+    } finally {
+      if (running.get(reads) === work) running.delete(reads);
+    }
   };
 
   return {
@@ -113,13 +204,23 @@ export function createRenders(options: RendersOptions): Renders {
       return "ok" in job ? job : outcomes.get(job.key);
     },
     sealed: (digest) => bundles.get(digest),
+    choice: (application, environment) => choices.get(`${environment}/${application}`),
     async render(targets) {
-      const jobs = new Map<string, { target: Target; job: Job }>();
+      const jobs = new Map<string, Job>();
       for (const target of targets) {
         const job = find(target);
-        if (job !== undefined && !("ok" in job) && !outcomes.has(job.key)) jobs.set(job.key, { target, job });
+        if (job !== undefined && !("ok" in job) && !outcomes.has(job.key)) jobs.set(job.key, job);
       }
-      await Promise.all([...jobs.values()].map(({ target, job }) => renderOne(target, job)));
+      const commits = Map.groupBy(jobs.values(), ({ source, target }) => `${source.url}\n${target.revision}`);
+      const work = [...commits.values()].map(async (ofCommit) => {
+        const seen = await look(ofCommit);
+        await Promise.all(
+          ofCommit.map(async (job) => {
+            if (!(await settleFromKept(job, seen(job)))) await renderOne(job, seen(job));
+          }),
+        );
+      });
+      await Promise.all(work);
     },
     forgetBlob(address) {
       for (const [digest, bundle] of bundles) {

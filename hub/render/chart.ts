@@ -22,7 +22,7 @@ export function checkChart(folder: string, files: readonly ManifestFile[]): void
     // An archive is called NAME-VERSION.tgz; what is in it, Helm reads.
     if (vendored.names.has(name) || vendored.archives.some((archive) => archive.startsWith(`${name}-`))) continue;
     throw new RenderRefused(
-      `${path}: dependencies[${n}]: ${name} is not in ${posix.join(folder, "charts")}: the hub fetches no charts; run helm dependency build there and commit its charts folder`,
+      `${path}: dependencies[${n}]: ${name} is not in ${posix.join(folder, "charts")}: the hub fetches no dependency of a chart; run helm dependency build there and commit its charts folder`,
     );
   }
 }

@@ -20,6 +20,8 @@ export type FencedRun = {
   readonly arguments: readonly string[];
   readonly directory: string;
   readonly limits: FenceLimits;
+  /** Besides the little that every child gets. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
 };
 
@@ -79,7 +81,7 @@ async function runFenced(command: FencedRun, prefix: readonly string[]): Promise
     const [program, ...arguments_] = [...prefix, binary, ...command.arguments] as [string, ...string[]];
     const child = spawn(program, arguments_, {
       cwd: directory,
-      env: { HOME: home, TMPDIR: home, PATH: "", LC_ALL: "C" },
+      env: { ...command.env, HOME: home, TMPDIR: home, PATH: "", LC_ALL: "C" },
       // A group of its own, so that whatever it starts ends with it.
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],

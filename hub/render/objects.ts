@@ -4,22 +4,28 @@ import { describeRef, refKey, refOf, type Json, type JsonObject, type KubeObject
 
 export type ManifestFile = { readonly path: string; readonly bytes: Uint8Array };
 
-/** An object and where it was written. */
-type Placed = { readonly object: KubeObject; readonly file: string; readonly line: number };
+/** An object and where it was written. Read by many, changed by nobody. */
+export type Placed = { readonly object: KubeObject; readonly file: string; readonly line: number };
 
 /**
  * The objects of plain manifests: Lists flattened, what no desired state may hold taken off (nulls, status), Secret
  * stringData turned into data, a missing namespace filled in. Throws YamlProblem, naming file, line and field.
  */
-export function objectsOf(files: readonly ManifestFile[], namespace: string): KubeObject[] {
-  const written = files.flatMap(({ path, bytes }) =>
-    readKubeYaml(path, bytes).flatMap((document) => flatten(path, document)),
-  );
-  const scopes = customScopes(written);
+export function objectsOf(
+  files: readonly ManifestFile[],
+  namespace: string,
+  options: { readonly clusterScoped?: readonly string[]; readonly read?: typeof placedIn } = {},
+): KubeObject[] {
+  const written = files.flatMap(options.read ?? placedIn);
+  const scopes = customScopes(written, options.clusterScoped ?? []);
   const placed = written.map((one) => ({ ...one, object: inNamespace(one, namespace, scopes) }));
   refuseTwice(placed);
   return placed.map(({ object }) => object);
 }
+
+/** The objects of one file. Throws YamlProblem. */
+export const placedIn = ({ path, bytes }: ManifestFile): Placed[] =>
+  readKubeYaml(path, bytes).flatMap((document) => flatten(path, document));
 
 function flatten(file: string, { value, line }: YamlDocument): Placed[] {
   const fields = fieldsOf(value, file, line);
@@ -96,20 +102,22 @@ function withData(secret: KubeObject, fail: (message: string) => never): KubeObj
   return { ...kept, data: merged };
 }
 
-/** Which custom kinds of this bundle have a namespace, as their CRDs in it say. */
-function customScopes(placed: readonly Placed[]): Map<string, boolean> {
-  return new Map(
-    placed
+/** Which custom kinds have a namespace: as their CRDs in this bundle say, and then as the Application does. */
+function customScopes(placed: readonly Placed[], clusterScoped: readonly string[]): Map<string, boolean> {
+  return new Map([
+    ...clusterScoped.map((kind) => [kind, false] as const),
+    ...placed
       .filter(({ object }) => object.kind === "CustomResourceDefinition")
       .map(({ object }) => object["spec"] as unknown as { group?: string; scope?: string; names?: { kind?: string } })
-      .map((spec) => [`${spec?.group}/${spec?.names?.kind}`, spec?.scope === "Namespaced"]),
-  );
+      .map((spec) => [`${spec?.group}/${spec?.names?.kind}`, spec?.scope === "Namespaced"] as const),
+  ]);
 }
 
 function inNamespace({ object, file, line }: Placed, namespace: string, scopes: Map<string, boolean>): KubeObject {
   const ref = refOf(object);
   const namespaced = scopes.get(`${ref.group}/${ref.kind}`) ?? !isClusterScoped(ref);
   if (!namespaced) {
+    if (!("namespace" in object.metadata)) return object;
     const { namespace: _namespace, ...metadata } = object.metadata;
     return { ...object, metadata };
   }

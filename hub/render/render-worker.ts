@@ -1,35 +1,54 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { perTemplate } from "#hub/render/helm-output.ts";
+import { createMemo } from "#hub/render/memo.ts";
 import { objectsOf } from "#hub/render/objects.ts";
+import { fillParameters } from "#hub/render/parameters.ts";
 import { YamlProblem } from "#hub/render/kube-yaml.ts";
 import { refuseRandom, withoutLeavingHooks } from "#hub/render/release.ts";
+import { refusePointers } from "#hub/render/pointers.ts";
 import { RenderRefused } from "#hub/render/render-problem.ts";
+import { selected } from "#hub/render/selection.ts";
 import type { Rendered, RenderProblem, RenderTarget } from "#hub/render/target.ts";
 import { BundleProblem, sealBundle } from "#proto/bundle.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 
 type Task = { readonly id: number; readonly target: RenderTarget };
 
+const memo = createMemo();
+
 /** Parses, canonicalises, compresses and encrypts away from the thread that serves agents. */
 function render(target: RenderTarget, contentSecret: Uint8Array): Rendered | RenderProblem {
-  const { application, namespace, again } = target;
+  const { application, namespace, again, clusterScoped = [] } = target;
   try {
     const read = (files: RenderTarget["files"]): KubeObject[] => {
-      const all = objectsOf(files, namespace);
+      const whole = target.isRelease ? files.flatMap(perTemplate) : files;
+      const all = objectsOf(whole, namespace, { clusterScoped, read: memo.read });
       return target.isRelease ? withoutLeavingHooks(all) : all;
     };
-    const objects = read(target.files);
+    const { files, used } = prepared(target);
+    const objects = read(files);
     if (again !== undefined) refuseRandom(application, objects, read(again));
-    if (objects.length === 0) return { ok: false, because: `${application}: its folder holds no manifest` };
-    const sealed = sealBundle(objects, contentSecret);
+    if (objects.length === 0) return { ok: false, because: `${application}: ${nothingIn(target)}` };
+    const sealed = sealBundle(objects, contentSecret, memo.textOf);
     const keys = objects.map((object) => refKey(refOf(object)));
     const { digest, address, slices, contentKey } = sealed;
-    return { ok: true, digest, address, slices, contentKey, objects: objects.length, keys };
+    return { ok: true, digest, address, slices, contentKey, objects: objects.length, keys, parameters: used };
   } catch (error) {
     if (error instanceof YamlProblem || error instanceof BundleProblem || error instanceof RenderRefused)
       return { ok: false, because: error.message };
     throw error;
   }
 }
+
+function prepared({ files, select, parameters }: RenderTarget): { files: RenderTarget["files"]; used: string[] } {
+  const chosen = select === undefined ? files : refusePointers(selected(files, select));
+  return parameters === undefined ? { files: chosen, used: [] } : fillParameters(chosen, parameters);
+}
+
+const nothingIn = ({ select, files }: RenderTarget): string =>
+  select !== undefined && files.length > 0 && selected(files, select).length === 0
+    ? "spec.source.include and exclude leave no file of its folder"
+    : "its folder holds no manifest";
 
 const { contentSecret } = workerData as { contentSecret: Uint8Array };
 parentPort?.on("message", ({ id, target }: Task) => {

@@ -1,6 +1,6 @@
 import type { ObjectRef } from "#proto/object.ts";
 
-// The built-in kinds without a namespace, Kubernetes 1.36. Custom kinds are told by the CRD in the bundle.
+// The built-in kinds without a namespace, Kubernetes 1.36.
 const clusterScoped = new Set([
   "/Namespace",
   "/Node",
@@ -34,6 +34,44 @@ const clusterScoped = new Set([
   "storage.k8s.io/VolumeAttributesClass",
 ]);
 
-/** Whether a kind of Kubernetes itself has no namespace. False for custom kinds: ask the CRD. */
+// Custom kinds without a namespace of projects whose CRDs usually come from another Application than what uses them.
+const knownCustom = new Set([
+  "apiextensions.crossplane.io/CompositeResourceDefinition",
+  "apiextensions.crossplane.io/Composition",
+  "argoproj.io/ClusterAnalysisTemplate",
+  "argoproj.io/ClusterWorkflowTemplate",
+  "cert-manager.io/ClusterIssuer",
+  "cilium.io/CiliumClusterwideNetworkPolicy",
+  "crd.projectcalico.org/GlobalNetworkPolicy",
+  "crd.projectcalico.org/IPPool",
+  "external-secrets.io/ClusterExternalSecret",
+  "external-secrets.io/ClusterSecretStore",
+  "gateway.networking.k8s.io/GatewayClass",
+  "karpenter.k8s.aws/EC2NodeClass",
+  "karpenter.sh/NodePool",
+  "keda.sh/ClusterTriggerAuthentication",
+  "kyverno.io/ClusterCleanupPolicy",
+  "kyverno.io/ClusterPolicy",
+  "operator.tigera.io/Installation",
+  "pkg.crossplane.io/Configuration",
+  "pkg.crossplane.io/Function",
+  "pkg.crossplane.io/Provider",
+  "policy.networking.k8s.io/AdminNetworkPolicy",
+  "policy.networking.k8s.io/BaselineAdminNetworkPolicy",
+  "projectcalico.org/GlobalNetworkPolicy",
+  "projectcalico.org/IPPool",
+  "snapshot.storage.k8s.io/VolumeSnapshotClass",
+  "snapshot.storage.k8s.io/VolumeSnapshotContent",
+  "templates.gatekeeper.sh/ConstraintTemplate",
+  "trust.cert-manager.io/Bundle",
+]);
+
+/**
+ * Whether a kind has no namespace, as far as its name tells: a kind of Kubernetes itself, or one of a well-known project. Any
+ * other custom kind is taken for one with a namespace; its CRD in the bundle, or the Application, may say otherwise.
+ */
 export const isClusterScoped = ({ group, kind }: Pick<ObjectRef, "group" | "kind">): boolean =>
-  clusterScoped.has(`${group}/${kind}`);
+  clusterScoped.has(`${group}/${kind}`) ||
+  knownCustom.has(`${group}/${kind}`) ||
+  // Gatekeeper makes a kind of each template, and none of them has a namespace.
+  group === "constraints.gatekeeper.sh";

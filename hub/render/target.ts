@@ -1,7 +1,8 @@
 import type { ManifestFile } from "#hub/render/objects.ts";
+import type { Selection } from "#hub/render/selection.ts";
 import type { BlobAddress, BundleDigest } from "#proto/ids.ts";
 
-/** What one rendering depends on: files at a commit and the Application's namespace. */
+/** What one rendering depends on: files at a commit, and what its Application says of them. */
 export type RenderTarget = {
   /** Names the Application in messages. */
   readonly application: string;
@@ -11,6 +12,12 @@ export type RenderTarget = {
   /** Made by Helm: what it would run only when a release goes or returns is no desired object. */
   readonly isRelease?: boolean;
   readonly namespace: string;
+  /** Of plain files, those to read. */
+  readonly select?: Selection | undefined;
+  /** Values of `${NAME}` in the files' text, by name; without it the text is left as it is. */
+  readonly parameters?: Readonly<Record<string, string>> | undefined;
+  /** Custom kinds without a namespace, as `group/Kind`. */
+  readonly clusterScoped?: readonly string[] | undefined;
 };
 
 /** A bundle ready to be published, without its plain content. */
@@ -23,6 +30,8 @@ export type Rendered = {
   readonly objects: number;
   /** `refKey` of every object: no object may be in two Applications of one cluster. */
   readonly keys: readonly string[];
+  /** Names of the parameters that its files hold: with other values of these it would be another bundle. */
+  readonly parameters: readonly string[];
 };
 
 /** Why there is no bundle: file, line and field, as far as they are known. Never content. */

@@ -30,6 +30,8 @@ export type Known = {
   readonly problems: readonly FleetProblem[];
   readonly alarms: readonly string[];
   readonly waiting: readonly Waiting[];
+  /** By what an Application is rendered in an Environment, and why so; empty while this hub rendered nothing of it. */
+  readonly rendered?: (application: string, environment: string) => string;
   readonly records: ReadonlyMap<ClusterId, ClusterRecord>;
   readonly nowMs: number;
 };
@@ -87,6 +89,7 @@ function statusRow(known: Known, environment: string, application: string): Stat
       ({ health, status }) => health === "Current" && status?.status.phase === ApplicationPhase.APPLIED,
     ).length,
     health,
+    rendered: known.rendered?.(application, environment) ?? "",
     drifted: seen.reduce((sum, { status }) => sum + (status?.status.drifted ?? 0), 0),
     reasons: [...new Set([...said.map(({ because }) => because), ...refused])],
   };

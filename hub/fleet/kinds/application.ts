@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { application, duration, environment, name, path, percent, text, unique } from "../fields.ts";
+import { chart } from "./chart.ts";
 import { unknownParameters } from "../select.ts";
 
 const template = path.superRefine((text, context) => {
@@ -10,10 +11,21 @@ const template = path.superRefine((text, context) => {
     });
 });
 
+// Every star may cost a walk over the whole path again.
+const glob = text
+  .max(256)
+  .refine((text) => text.replaceAll("**", "*").split("*").length <= 9, { error: "may hold at most 8 stars" })
+  .refine((text) => !text.startsWith("/") && !text.startsWith("!"), {
+    error: "is matched below the folder: no leading slash, and no `!` (there is exclude)",
+  });
+const globs = z.array(glob).max(100).default([]);
+
 const helm = z.strictObject({
+  /** A chart from elsewhere; without it, the chart in `path`. */
+  chart: chart.optional(),
   /** Laid over the chart's own values, after `valuesFiles`. */
   values: z.record(z.string(), z.json()).default({}),
-  /** Relative to the chart; later ones win. */
+  /** Relative to `path`; later ones win. */
   valuesFiles: z.array(template).default([]),
   /** Objects with content that no second rendering repeats: created if absent, never updated. */
   once: z.array(z.strictObject({ kind: text, name: text })).default([]),
@@ -23,15 +35,36 @@ const source = z
   .strictObject({
     /** A Repository's name; without it, the fleet repository itself. */
     repository: name.optional(),
-    path: template,
+    path: template.optional(),
     render: z.enum(["auto", "plain", "kustomize", "helm"]).default("auto"),
+    /** Globs of plain manifests, below `path`; none means every .yaml, .yml and .json. */
+    include: globs,
+    exclude: globs,
+    /** Fill `${environment}` and `${cluster...}` in the text of manifests. */
+    parameters: z.boolean().default(false),
+    /** Custom kinds without a namespace whose CRDs come from elsewhere, as `group/Kind`. */
+    clusterScoped: unique(z.string().regex(/^[a-z0-9.-]+\/[A-Z]\w*$/, { error: "must be group/Kind" })).default([]),
     helm: helm.prefault({}),
   })
-  .refine(({ render, helm }) => !(render === "plain" || render === "kustomize") || isEmpty(helm), {
-    path: ["helm"],
-    error: "is for Helm charts, and render says something else",
+  .superRefine(({ path, render, include, exclude, parameters, helm }, context) => {
+    const refuse = (field: string, message: string): void =>
+      context.addIssue({ code: "custom", path: [field], message });
+    const isOther = (wanted: string): boolean => render !== wanted && render !== "auto";
+    if (path === undefined && helm.chart === undefined) refuse("path", "is missing");
+    if (isOther("helm") && !isEmpty(helm)) refuse("helm", "is for Helm charts, and render says something else");
+    if (isOther("plain") && include.length > 0)
+      refuse("include", "is for plain manifests, and render says something else");
+    if (isOther("plain") && exclude.length > 0)
+      refuse("exclude", "is for plain manifests, and render says something else");
+    if (parameters && (render === "helm" || helm.chart !== undefined))
+      refuse("parameters", "is for plain manifests and Kustomize: a chart takes parameters in helm.values");
   })
-  .transform(({ repository, ...source }) => ({ repository: repository ?? null, ...source }));
+  .transform(({ repository, path, helm: { chart, ...helm }, ...source }) => ({
+    ...source,
+    repository: repository ?? null,
+    path: path ?? "",
+    helm: { ...helm, chart: chart ?? null },
+  }));
 
 const prune = z
   .strictObject({
@@ -60,5 +93,5 @@ export const applicationSpec = z.strictObject({
   delivery: delivery.prefault({}),
 });
 
-const isEmpty = ({ values, valuesFiles, once }: z.output<typeof helm>): boolean =>
-  Object.keys(values).length + valuesFiles.length + once.length === 0;
+const isEmpty = ({ chart, values, valuesFiles, once }: z.output<typeof helm>): boolean =>
+  chart === undefined && Object.keys(values).length + valuesFiles.length + once.length === 0;

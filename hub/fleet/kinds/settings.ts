@@ -2,20 +2,19 @@ import { z } from "zod";
 import { compileCel } from "#lib/cel.ts";
 import { application, cluster, environment, reference, subject, text, unique } from "../fields.ts";
 
-const address = z.string().superRefine((text, context) => {
-  const problem = addressProblem(text);
-  if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
-});
-
 export const repositorySpec = z
   .strictObject({
-    url: address,
+    /** What lies there: Git, a Helm repository (an index.yaml and archives), or charts in an OCI registry. */
+    type: z.enum(["git", "helm", "oci"]).default("git"),
+    url: text.max(2_048),
     credentials: reference.optional(),
     /** Lines as in known_hosts; required by ssh. */
     hostKeys: unique(text).default([]),
     webhookSecret: reference.optional(),
   })
-  .superRefine(({ url, credentials, hostKeys }, context) => {
+  .superRefine(({ type, url, credentials, hostKeys }, context) => {
+    const problem = addressProblem(type, url);
+    if (problem !== undefined) context.addIssue({ code: "custom", path: ["url"], message: problem });
     if (!url.startsWith("ssh://")) return;
     if (hostKeys.length === 0)
       context.addIssue({
@@ -80,14 +79,24 @@ export const notificationSpec = z.strictObject({
   to: z.strictObject({ kind: z.enum(["webhook", "slack", "teams"]), address: reference }),
 });
 
+const accepted = {
+  git: {
+    schemes: /^(?:https?|ssh):\/\//,
+    said: "must be an https:// or ssh:// address",
+    hint: " (ssh://git@host/path for the short ssh form)",
+  },
+  helm: { schemes: /^https?:\/\//, said: "must be an https:// address, as `helm repo add` takes it", hint: "" },
+  oci: { schemes: /^oci:\/\//, said: "must be an oci:// address of the folder that holds the charts", hint: "" },
+} as const;
+
 /** Whether this hub may reach the host is its own setting, checked when it connects. Never repeats the address. */
-function addressProblem(text: string): string | undefined {
-  const accepted = "must be an https:// or ssh:// address";
-  if (!/^(?:https?|ssh):\/\//.test(text)) return `${accepted} (ssh://git@host/path for the short ssh form)`;
-  if (!URL.canParse(text)) return accepted;
+function addressProblem(type: keyof typeof accepted, text: string): string | undefined {
+  const { schemes, said, hint } = accepted[type];
+  if (!schemes.test(text)) return `${said}${hint}`;
+  if (!URL.canParse(text)) return said;
   const url = new URL(text);
   if (url.password !== "" || (url.username !== "" && url.protocol !== "ssh:"))
     return "holds credentials: take them out, revoke them, and name new ones under credentials";
   if (url.search !== "" || url.hash !== "") return "must end with the path: no query, which may hold credentials";
-  return /[\s\p{Cc}]/u.test(text) || url.hostname.startsWith("-") ? accepted : undefined;
+  return /[\s\p{Cc}]/u.test(text) || url.hostname.startsWith("-") ? said : undefined;
 }

@@ -1,0 +1,47 @@
+import { hash } from "node:crypto";
+import { placedIn, type ManifestFile, type Placed } from "#hub/render/objects.ts";
+import { canonicalJson } from "#proto/json.ts";
+import type { KubeObject } from "#proto/object.ts";
+
+/** What was parsed lately, in bytes of its text: kube-prometheus-stack, of which a commit changes little, is 5 MB. */
+const keptBytes = 8 * 1024 * 1024;
+
+export type Memo = {
+  /** `placedIn`, once for equal files. */
+  readonly read: (file: ManifestFile) => Placed[];
+  /** `canonicalJson`, once for each object. */
+  readonly textOf: (object: KubeObject) => string;
+};
+
+/**
+ * Remembers what files hold. Most of what a chart gives is the same for every cluster and every revision, and to parse it
+ * and write it down again takes far longer than to tell that it is the same.
+ */
+export function createMemo(): Memo {
+  const files = new Map<string, { readonly placed: Placed[]; readonly bytes: number }>();
+  const texts = new WeakMap<KubeObject, string>();
+  let bytes = 0;
+  return {
+    read(file) {
+      const key = `${file.path}\n${hash("sha256", file.bytes)}`;
+      const known = files.get(key);
+      const entry = known ?? { placed: placedIn(file), bytes: file.bytes.length };
+      files.delete(key);
+      files.set(key, entry);
+      if (known === undefined) bytes += entry.bytes;
+      for (const [oldest, { bytes: freed }] of files) {
+        if (bytes <= keptBytes) break;
+        files.delete(oldest);
+        bytes -= freed;
+      }
+      return entry.placed;
+    },
+    textOf(object) {
+      const known = texts.get(object);
+      if (known !== undefined) return known;
+      const text = canonicalJson(object);
+      texts.set(object, text);
+      return text;
+    },
+  };
+}

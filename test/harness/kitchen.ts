@@ -1,0 +1,134 @@
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Target } from "#hub/decide/inputs.ts";
+import { fleetReader } from "#hub/fleet/read.ts";
+import { keepRenderings } from "#hub/loop/kept-renderings.ts";
+import { createRenders, type Renders } from "#hub/loop/renders.ts";
+import { openSource, type Source } from "#hub/loop/sources.ts";
+import { openFence } from "#hub/render/fence.ts";
+import { createRenderer } from "#hub/render/renderer.ts";
+import { openSealedStore } from "#hub/render/sealed-store.ts";
+import type { Rendered } from "#hub/render/target.ts";
+import { openTools, type ToolName } from "#hub/render/tools.ts";
+import { systemClock } from "#lib/clock.ts";
+import { silentLog } from "#lib/log.ts";
+import { openTelemetry } from "#lib/telemetry.ts";
+import { applicationName, clusterId, environmentName, revision, type Revision } from "#proto/ids.ts";
+import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
+import { serverPath } from "#test/harness/servers.ts";
+
+/** The hub's way from a fleet repository to sealed bundles, without broker and agents: real Git, real tools, real threads. */
+export type Kitchen = AsyncDisposable & {
+  readonly git: GitServer;
+  /** Changes files of the fleet repository, and looks. */
+  commit(files: Readonly<Record<string, string | null>>): Promise<Revision>;
+  renders(): Renders;
+  target(application: string, environment: string, cluster: string): Target;
+  /** Every declared Application on every Cluster of its environments. */
+  targets(): Target[];
+  /** Bundles that were made, tools that were run, bundles that were given to the broker, since `clear`. */
+  readonly made: { bundles: string[]; tools: string[]; put: Rendered[] };
+  clear(): void;
+  /** A hub that starts anew, with its folder as it was left. */
+  restart(): Promise<void>;
+  readonly keptFolder: string;
+};
+
+export async function openKitchen(): Promise<Kitchen> {
+  await using started = new AsyncDisposableStack();
+  const folder = started.use(await mkdtempDisposable(join(tmpdir(), "plumbline-kitchen-")));
+  const git = started.use(await startGitServer());
+  const telemetry = started.use(await openTelemetry("test", undefined));
+  const over = new AbortController();
+  const url = await git.createRepository("fleet");
+  await git.commit("fleet", "main", { "README.md": "fleet" }, "begin");
+  const source: Source = await openSource(
+    { name: "fleet", url, credentialsFile: () => undefined, hostKeys: () => Promise.resolve([]) },
+    {
+      dataFolder: folder.path,
+      searchPath: process.env["PATH"] ?? "",
+      allowedHosts: new Set(["127.0.0.1"]),
+      intervalMs: 600_000,
+      clock: systemClock,
+      log: silentLog,
+      signal: over.signal,
+      onMove: () => undefined,
+    },
+  );
+  started.defer(() => source.stop());
+  const fence = await openFence({ prlimit: "/usr/bin/prlimit", unshare: "/usr/bin/unshare" });
+  const paths: Record<ToolName, string> = { helm: serverPath("helm"), kustomize: serverPath("kustomize") };
+  const tools = openTools(fence, paths);
+  const secret = Buffer.alloc(32, 7);
+  const renderer = started.use(createRenderer(secret));
+  const made: Kitchen["made"] = { bundles: [], tools: [], put: [] };
+  const keptFolder = join(folder.path, "renderings");
+  let head = revision("0".repeat(40));
+  let { fleet } = fleetReader()([]);
+  const open = async (): Promise<Renders> =>
+    createRenders({
+      fleet: () => fleet,
+      source: () => source,
+      renderer: {
+        ...renderer,
+        render: (target) => {
+          made.bundles.push(target.application);
+          return renderer.render(target);
+        },
+      },
+      tools: {
+        run: (tool, ...rest) => {
+          made.tools.push(tool);
+          return tools.run(tool, ...rest);
+        },
+      },
+      kept: keepRenderings(
+        await openSealedStore(keptFolder, secret, "test/v1", { bytes: 64 * 1024 * 1024, files: 10_000 }),
+      ),
+      put: (rendered) => Promise.resolve(void made.put.push(rendered)),
+      telemetry,
+      traceOf: () => "",
+      log: silentLog,
+      signal: over.signal,
+    });
+  let renders = await open();
+  const target: Kitchen["target"] = (application, environment, cluster) => ({
+    application: applicationName(application),
+    environment: environmentName(environment),
+    cluster: clusterId(cluster),
+    revision: head,
+  });
+  const owned = started.move();
+  return {
+    git,
+    made,
+    keptFolder,
+    target,
+    renders: () => renders,
+    async commit(files) {
+      head = revision(await git.commit("fleet", "main", files, "change"));
+      await source.following.look();
+      const read = fleetReader()(await source.mirror.contents(head, "fleet"));
+      if (read.problems.length > 0) throw new Error(JSON.stringify(read.problems));
+      ({ fleet } = read);
+      return head;
+    },
+    targets: () =>
+      [...fleet.applications.values()].flatMap(({ name, environments }) =>
+        environments.flatMap((environment) =>
+          [...fleet.clusters.values()]
+            .filter(({ labels }) => labels["env"] === environment)
+            .map((cluster) => target(name, environment, cluster.name)),
+        ),
+      ),
+    clear: () => void Object.assign(made, { bundles: [], tools: [], put: [] }),
+    async restart() {
+      renders = await open();
+    },
+    async [Symbol.asyncDispose]() {
+      over.abort();
+      await owned[Symbol.asyncDispose]();
+    },
+  };
+}

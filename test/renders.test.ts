@@ -1,0 +1,278 @@
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Target } from "#hub/decide/inputs.ts";
+import { openBundle } from "#proto/bundle.ts";
+import { openKitchen, type Kitchen } from "#test/harness/kitchen.ts";
+import { cluster, configMap, environment, yaml } from "#test/harness/manifests.ts";
+
+let kitchen: Kitchen;
+beforeEach(async () => {
+  kitchen = await openKitchen();
+});
+afterEach(() => kitchen[Symbol.asyncDispose]());
+
+const application = (name: string, source: object, environments = ["prod"]): string =>
+  yaml({
+    apiVersion: "plumbline.dev/v1",
+    kind: "Application",
+    metadata: { name },
+    spec: { source, namespace: "shop", environments },
+  });
+const clusters = (count: number, env = "prod"): Record<string, string> =>
+  Object.fromEntries(
+    Array.from({ length: count }, (_, n) => [
+      `fleet/c/${env}-${n}.yaml`,
+      cluster(`${env}-${n}`, { env, region: n % 2 === 0 ? "eu" : "us" }),
+    ]),
+  );
+const environments = { "fleet/e.yaml": environment("prod", { follow: "main" }) };
+const render = async (targets: readonly Target[] = kitchen.targets()) => {
+  await kitchen.renders().render(targets);
+  return targets.map((target) => kitchen.renders().outcome(target));
+};
+const digests = async (targets?: readonly Target[]) =>
+  (await render(targets)).map((outcome) => (outcome?.ok ? outcome.digest : (outcome?.because ?? "not rendered")));
+const chart = {
+  "web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+  "web/values.yaml": "greeting: hello\n",
+  "web/templates/a.yaml":
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {greeting: {{ .Values.greeting | quote }}}\n",
+};
+
+test("what uses no parameter of a cluster is rendered once for all of them; a chart twice at once, to see that it is the same", async () => {
+  await kitchen.commit({
+    ...environments,
+    ...clusters(20),
+    ...chart,
+    "fleet/a.yaml": application("web", { path: "web" }),
+  });
+  expect(new Set(await digests()).size).toBe(1);
+  expect(kitchen.made.bundles).toHaveLength(1);
+  expect(kitchen.made.tools).toEqual(["helm", "helm"]);
+  expect(kitchen.made.put).toHaveLength(1);
+});
+
+test("a chart with values of each cluster is rendered for each, its determinism shown once", async () => {
+  const source = { path: "web", helm: { values: { greeting: "${cluster.name}" } } };
+  await kitchen.commit({ ...environments, ...clusters(6), ...chart, "fleet/a.yaml": application("web", source) });
+  expect(new Set(await digests()).size).toBe(6);
+  expect(kitchen.made.tools).toHaveLength(7);
+});
+
+describe("a commit renders what it can affect", () => {
+  const many = Object.fromEntries(
+    Array.from({ length: 30 }, (_, n) => [
+      [`fleet/apps/a${n}.yaml`, application(`a${n}`, { path: `apps/a${n}` })],
+      [`apps/a${n}/x.yaml`, configMap(`m${n}`, { n: String(n) })],
+    ]).flat(),
+  );
+
+  test("one file of thirty Applications renders one of them, whatever else the commit holds", async () => {
+    await kitchen.commit({ ...environments, ...clusters(2), ...many });
+    const before = await digests();
+    expect(kitchen.made.bundles).toHaveLength(30);
+    kitchen.clear();
+    await kitchen.commit({ "apps/a7/x.yaml": configMap("m7", { n: "changed" }), "docs/new.md": "text" });
+    const after = await digests();
+    expect(kitchen.made.bundles).toEqual(["a7"]);
+    expect(after.filter((digest, n) => digest !== before[n])).toHaveLength(2);
+  });
+
+  test("a base that overlays in other folders name renders those, and a file beside it none", async () => {
+    await kitchen.commit({
+      ...environments,
+      ...clusters(1),
+      "fleet/a.yaml": application("a", { path: "overlays/a" }),
+      "fleet/b.yaml": application("b", { path: "overlays/b" }),
+      "base/kustomization.yaml": "resources: [map.yaml]",
+      "base/map.yaml": configMap("m", { from: "base" }),
+      "overlays/a/kustomization.yaml": "resources: [../../base]\nnamePrefix: a-",
+      "overlays/b/kustomization.yaml": "resources: [map.yaml]",
+      "overlays/b/map.yaml": configMap("b", { own: "1" }),
+    });
+    const [a, b] = await digests();
+    kitchen.clear();
+    await kitchen.commit({ "base/map.yaml": configMap("m", { from: "another base" }) });
+    const [newA, newB] = await digests();
+    expect(kitchen.made.bundles).toEqual(["a"]);
+    expect([newA !== a, newB === b]).toEqual([true, true]);
+    kitchen.clear();
+    await kitchen.commit({ "overlays/README.md": "text" });
+    expect(await digests()).toEqual([newA, newB]);
+    await kitchen.commit({ "base/map.yaml": configMap("m", { from: "base" }) });
+    expect(await digests()).toEqual([a, b]);
+    expect(kitchen.made.bundles).toEqual([]);
+  });
+
+  test("a base that comes, goes and comes back is seen each time", async () => {
+    const kustomization = (resources: string) => ({ "k/kustomization.yaml": `resources: [${resources}]` });
+    await kitchen.commit({
+      ...environments,
+      ...clusters(1),
+      ...kustomization("../one"),
+      "fleet/a.yaml": application("a", { path: "k" }),
+      "one/kustomization.yaml": "resources: [m.yaml]",
+      "one/m.yaml": configMap("one", {}),
+      "two/kustomization.yaml": "resources: [m.yaml]",
+      "two/m.yaml": configMap("two", {}),
+    });
+    const [one] = await digests();
+    await kitchen.commit(kustomization("../one, ../two"));
+    const [both] = await digests();
+    await kitchen.commit({ "two/m.yaml": configMap("two", { changed: "yes" }) });
+    const [changed] = await digests();
+    await kitchen.commit(kustomization("../one"));
+    expect(new Set([one, both, changed]).size).toBe(3);
+    expect(await digests()).toEqual([one]);
+    await kitchen.commit({ "one/kustomization.yaml": null });
+    expect(await digests()).toEqual(["one is built by kustomize and has no kustomization.yaml"]);
+  });
+
+  test("the same folder at another revision, or under another name of an environment, is not rendered again", async () => {
+    await kitchen.commit({
+      ...environments,
+      "fleet/s.yaml": environment("staging", { follow: "main" }),
+      ...clusters(1),
+      ...clusters(1, "staging"),
+      "fleet/a.yaml": application("a", { path: "apps/a" }, ["prod", "staging"]),
+      "apps/a/x.yaml": configMap("m", {}),
+    });
+    expect(new Set(await digests()).size).toBe(1);
+    expect(kitchen.made.bundles).toEqual(["a"]);
+  });
+});
+
+describe("parameters in manifests", () => {
+  const source = { path: "apps/a", parameters: true };
+  const fleet = { ...environments, ...clusters(6), "fleet/a.yaml": application("a", source) };
+
+  test("are filled in for each cluster, and what they do not tell apart is rendered once", async () => {
+    await kitchen.commit({
+      ...fleet,
+      "apps/a/x.yaml": configMap("m", { a: "${environment}", b: "$${environment} $HOME" }),
+    });
+    expect(new Set(await digests()).size).toBe(1);
+    expect(kitchen.made.bundles).toHaveLength(1);
+    const [rendered] = kitchen.made.put;
+    expect(openBundle(rendered!.slices, rendered!)[0]).toMatchObject({
+      data: { a: "prod", b: "${environment} $HOME" },
+    });
+    kitchen.clear();
+    await kitchen.commit({ "apps/a/x.yaml": configMap("m", { region: "${cluster.labels.region}" }) });
+    expect(new Set(await digests()).size).toBe(2);
+    const made = kitchen.made.bundles.length;
+    await kitchen.commit({ "README.md": "changed" });
+    expect(new Set(await digests()).size).toBe(2);
+    expect(kitchen.made.bundles).toHaveLength(made);
+  });
+
+  test("that a cluster has not are an error with file and line, for that cluster alone", async () => {
+    const text = `${configMap("m", {})}data:\n  zone: \${cluster.labels.zone}\n`.replace("data: {}\n", "");
+    const zoned = { "fleet/c/prod-0.yaml": cluster("prod-0", { env: "prod", zone: "a" }) };
+    await kitchen.commit({ ...fleet, ...zoned, "apps/a/x.yaml": text });
+    const outcomes = await digests();
+    expect(outcomes[0]).toMatch(/^[0-9a-f]{64}$/);
+    expect(outcomes[1]).toBe("apps/a/x.yaml:6: ${cluster.labels.zone}: cluster prod-1 has no label zone");
+  });
+
+  test("are left alone where nobody asked for them, and refused in a chart", async () => {
+    const off = { ...fleet, "fleet/a.yaml": application("a", { path: "apps/a" }) };
+    await kitchen.commit({ ...off, "apps/a/x.yaml": configMap("m", { a: "${environment}" }) });
+    await render();
+    const [rendered] = kitchen.made.put;
+    expect(openBundle(rendered!.slices, rendered!)[0]).toMatchObject({ data: { a: "${environment}" } });
+    await kitchen.commit({ ...chart, "fleet/a.yaml": application("a", { path: "web", parameters: true }) });
+    expect((await digests())[0]).toContain("a chart takes parameters in helm.values");
+  });
+
+  test("are filled in what Kustomize built", async () => {
+    const files = {
+      "apps/a/kustomization.yaml": "resources: [x.yaml]",
+      "apps/a/x.yaml": configMap("m", { a: "${cluster.labels.region}" }),
+    };
+    await kitchen.commit({ ...fleet, ...files });
+    expect(new Set(await digests()).size).toBe(2);
+  });
+});
+
+test("plain manifests: the endings of any case, and the globs of the Application", async () => {
+  const source = { path: "apps", include: ["**/*.yaml", "**/*.JSON"], exclude: ["**/test/**", "draft-*"] };
+  await kitchen.commit({
+    ...environments,
+    ...clusters(1),
+    "fleet/a.yaml": application("a", source),
+    "apps/a.YAML": configMap("not-included", {}),
+    "apps/b.yaml": configMap("b", {}),
+    "apps/deep/er/c.JSON": '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}',
+    "apps/deep/test/d.yaml": configMap("excluded", {}),
+    "apps/draft-e.yaml": configMap("excluded-too", {}),
+    "apps/README.md": "text",
+  });
+  await render();
+  expect(kitchen.made.put[0]!.keys).toEqual(["/ConfigMap/shop/b", "/ConfigMap/shop/c"]);
+  await kitchen.commit({ "fleet/a.yaml": application("a", { path: "apps", exclude: ["**"] }) });
+  expect(await digests()).toEqual(["a: spec.source.include and exclude leave no file of its folder"]);
+  await kitchen.commit({ "fleet/a.yaml": application("a", { path: "apps" }) });
+  await render();
+  expect(kitchen.made.put.at(-1)!.keys).toContain("/ConfigMap/shop/not-included");
+});
+
+test("a custom kind has a namespace, unless its CRD, its project or the Application says otherwise", async () => {
+  const custom = (group: string, kind: string): string =>
+    yaml({ apiVersion: `${group}/v1`, kind, metadata: { name: "x" } });
+  await kitchen.commit({
+    ...environments,
+    ...clusters(1),
+    "fleet/a.yaml": application("a", { path: "apps", clusterScoped: ["example.dev/Planet"] }),
+    "apps/a.yaml": custom("example.dev", "Planet"),
+    "apps/b.yaml": custom("example.dev", "Moon"),
+    "apps/c.yaml": custom("cert-manager.io", "ClusterIssuer"),
+  });
+  await render();
+  expect(kitchen.made.put[0]!.keys.toSorted()).toEqual([
+    "cert-manager.io/ClusterIssuer//x",
+    "example.dev/Moon/shop/x",
+    "example.dev/Planet//x",
+  ]);
+});
+
+describe("what was rendered survives a restart", () => {
+  const fleet = { ...environments, ...clusters(3), ...chart, "fleet/a.yaml": application("web", { path: "web" }) };
+
+  test("and is put again as it was, with nothing rendered", async () => {
+    await kitchen.commit(fleet);
+    const before = await digests();
+    const [put] = kitchen.made.put;
+    kitchen.clear();
+    await kitchen.restart();
+    await kitchen.commit({ "README.md": "changed" });
+    expect(await digests()).toEqual(before);
+    expect(kitchen.made).toMatchObject({ bundles: [], tools: [] });
+    expect(kitchen.made.put).toHaveLength(1);
+    const [again] = kitchen.made.put;
+    expect(again!.address).toBe(put!.address);
+    expect(openBundle(again!.slices, again!)).toEqual(openBundle(put!.slices, put!));
+    expect(kitchen.renders().choice("web", "prod")).toBe("helm (render: auto found web/Chart.yaml)");
+  });
+
+  test("and is made again where its file was changed", async () => {
+    await kitchen.commit(fleet);
+    const before = await digests();
+    for (const name of await readdir(kitchen.keptFolder)) await writeFile(join(kitchen.keptFolder, name), "not ours");
+    kitchen.clear();
+    await kitchen.restart();
+    expect(await digests()).toEqual(before);
+    expect(kitchen.made.bundles).toEqual(["web"]);
+  });
+
+  test("a broker that lost its blobs gets them back without rendering", async () => {
+    await kitchen.commit(fleet);
+    await render();
+    kitchen.clear();
+    kitchen.renders().forget();
+    await render();
+    expect(kitchen.made.bundles).toEqual([]);
+    expect(kitchen.made.put).toHaveLength(1);
+  });
+});
