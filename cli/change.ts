@@ -91,14 +91,13 @@ export async function history(config: CliConfig, options: { output: Format }): P
   const answer = await ask<HistoryAnswer>(config, "GET", "/api/v1/history");
   print(options.output, answer, () => {
     const now = Date.now();
-    const commits = answer.commits
-      .slice(0, 20)
-      .map(({ commit, at, author, subject }) => [
-        age(now - Date.parse(at)),
-        shortRevision(commit),
-        author.replace(/ <.*/, ""),
-        subject,
-      ]);
+    const commits = answer.commits.slice(0, 20).map(({ commit, at, promoter, subject }) => [
+      age(now - Date.parse(at)),
+      shortRevision(commit),
+      // In question what nobody has proved.
+      promoter.kind === "known" ? promoter.name : `${promoter.claims.replace(/ <.*/, "")}?`,
+      subject,
+    ]);
     const events = answer.events
       .slice(0, 50)
       .map(({ at, cluster, environment, application, what, text }) => [

@@ -26,6 +26,7 @@ import { openFence } from "#hub/render/fence.ts";
 import { createRenderer } from "#hub/render/renderer.ts";
 import { openSealedStore } from "#hub/render/sealed-store.ts";
 import { openTools } from "#hub/render/tools.ts";
+import { createTrust } from "#hub/trust/trust.ts";
 import { isHeard, type Known } from "#hub/view/query.ts";
 import { View } from "#hub/view/view.ts";
 import { systemClock, type Clock } from "#lib/clock.ts";
@@ -187,6 +188,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
   for await (const stored of broker.statuses())
     view.status(stored.cluster, ApplicationStatus.decode(stored.bytes), stored.atMs);
 
+  const trust = createTrust({ fleetSource, sourceOf, hubKey: signer.publicKey, signal });
   loop = startLoop({
     fleetSource,
     branch: config.fleetBranch,
@@ -197,6 +199,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     desired,
     receipts,
     renders,
+    trust,
     traces,
     broker,
     lease,
@@ -313,11 +316,16 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     commits: async (limit) => {
       const head = fleetSource.head(config.fleetBranch);
       const logged = head === undefined ? [] : await fleetSource.mirror.log(head, limit);
-      return logged.map(({ commit, author, atMs, subject }) => ({
+      const promoters = await trust.promoters(
+        logged.map(({ commit }) => commit),
+        decided.state().fleet,
+      );
+      return logged.map(({ commit, author, atMs, subject }, n) => ({
         commit,
         author,
         subject,
         at: new Date(atMs).toISOString(),
+        promoter: promoters[n]!,
       }));
     },
     notReady: () => (broker.isConnected() ? undefined : "the broker is not reachable"),

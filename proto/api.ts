@@ -100,10 +100,19 @@ export type HistoryRow = {
   readonly text: string;
 };
 
+/** Who made a commit, as far as it is proved. */
+export type Promoter =
+  /** Asked through the API, which knows its callers; or signed with the key of a Signer of this name. */
+  | { readonly kind: "known"; readonly name: string; readonly through: "api" | "signature" }
+  /** What the commit says of itself proves nothing. */
+  | { readonly kind: "unknown"; readonly claims: string; readonly because: string };
+
 export type CommitRow = {
   readonly commit: string;
   readonly at: string;
+  /** What the commit says of itself. */
   readonly author: string;
+  readonly promoter: Promoter;
   readonly subject: string;
 };
 

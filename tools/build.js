@@ -1,5 +1,6 @@
 // `npm run build`: the release bundles, dist/{hub,agent,plumb}.js. Each runs with Node 24 and nothing beside it,
-// save dist/render-worker.js: the hub reads people's files in a thread of its own. `node tools/build.js FOLDER` builds there.
+// save dist/render-worker.js and dist/verify-worker.js: the hub reads people's files, and checks many signatures, in threads
+// of their own. The second holds openpgp (LGPL-3.0) and nothing else does, so that it can be exchanged. `node tools/build.js FOLDER` builds there.
 import { rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { ensurePackages, explain, root } from "./setup.js";
@@ -9,6 +10,7 @@ const entries = {
   agent: "agent/start.ts",
   plumb: "cli/main.ts",
   "render-worker": "hub/render/render-worker.ts",
+  "verify-worker": "hub/trust/verify-worker.ts",
 };
 
 await explain(async () => {

@@ -1,8 +1,16 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { decide } from "#hub/decide/decide.ts";
-import { keyOf, type DecidedRun, type DeclaredRemoval, type Inputs, type SignedEntry } from "#hub/decide/inputs.ts";
+import {
+  keyOf,
+  type DecidedRun,
+  type DeclaredRemoval,
+  type Inputs,
+  type SignatureAsk,
+  type SignedEntry,
+} from "#hub/decide/inputs.ts";
 import type { ClusterRecord } from "#hub/decide/record.ts";
+import type { Trust } from "#hub/trust/gate.ts";
 import type { Delivery } from "#proto/desired-state.ts";
 import {
   applicationName,
@@ -61,6 +69,13 @@ const receipt = (cluster: ClusterId, environment: typeof prod, at: Revision, hea
   healthyForMs,
 });
 
+const promotionOf = (at: Revision) => ({
+  application: web,
+  environment: prod,
+  revision: at,
+  file: "promotions/web.yaml",
+});
+
 /** staging follows main at r2; prod runs r1 and r2 is promoted to it. */
 const base: Inputs = {
   nowMs: 1_000,
@@ -77,6 +92,7 @@ const base: Inputs = {
         clusters: { matchLabels: { env: "staging" } },
         revisions: { follow: "main" },
         soakMs: 0,
+        signatures: "off",
         closedGates: [],
         unreadable: [],
       },
@@ -87,13 +103,14 @@ const base: Inputs = {
         clusters: { matchLabels: { env: "prod" } },
         revisions: { promotedFrom: [staging], auto: false },
         soakMs: 0,
+        signatures: "off",
         closedGates: [],
         unreadable: [],
       },
     ],
   ]),
   applications: new Map([[web, { environments: [staging, prod] }]]),
-  promotions: [{ application: web, environment: prod, revision: r2 }],
+  promotions: [promotionOf(r2)],
   removals: [],
   freezes: [],
   records: [],
@@ -106,6 +123,7 @@ const base: Inputs = {
   receipts: [],
   heard: new Set([s1, p1, p2]),
   head: () => r2,
+  trust: () => undefined,
   rendered: ({ revision }) => ({ ok: true, digest: digests.get(revision)! }),
   delivery: () => policy,
 };
@@ -129,15 +147,79 @@ const freeze = {
   reason: "peak",
   healing: true,
 };
-const removal: DeclaredRemoval = { application: web, scope: { environment: prod }, mode: "delete" };
+const removal: DeclaredRemoval = {
+  application: web,
+  scope: { environment: prod },
+  mode: "delete",
+  file: "removals/web.yaml",
+};
 const unlabelled = new Map([...base.clusters, [p1, { labels: { env: "prdo" } }] as const]);
+
+/** prod asks for signatures, and each is judged by its kind. */
+const signed = (
+  require: "head" | "all",
+  answers: Partial<Record<SignatureAsk["kind"], Trust["kind"]>>,
+  more: Partial<Inputs> = {},
+): Partial<Inputs> => ({
+  ...proved,
+  environments: new Map([...base.environments, [prod, { ...base.environments.get(prod)!, signatures: require }]]),
+  trust({ kind }) {
+    const answer = answers[kind];
+    if (answer === undefined) return undefined;
+    return answer === "trusted"
+      ? { kind: answer, by: "dev1" }
+      : { kind: answer, because: "commit 2222222 is not signed" };
+  },
+  ...more,
+});
+const both = { revision: "trusted", request: "trusted" } as const;
+const completedR2 = { records: [{ environment: prod, application: web, qualified: [], completed: [r2] }] };
+
+test.each<[string, Partial<Inputs>, string]>([
+  ["goes when revision and Promotion are signed", signed("head", both), "run 2"],
+  ["keeps what runs while the revision is not", signed("all", { ...both, revision: "refused" }), "run 1"],
+  ["keeps what runs while the Promotion is not", signed("head", { ...both, request: "refused" }), "run 1"],
+  ["keeps what runs until signatures were looked at", signed("head", {}), "run 1"],
+  [
+    "goes back to what ran here without its signature",
+    signed("all", { ...both, revision: "refused" }, completedR2),
+    "run 2",
+  ],
+  ["but for no Promotion that is not signed", signed("all", { ...both, request: "refused" }, completedR2), "run 1"],
+  ["removes for a Removal that is signed", signed("head", both, { removals: [removal] }), "remove delete"],
+  ["removes for no other", signed("head", { ...both, request: "refused" }, { removals: [removal] }), "run 1"],
+  ["asks nobody where none are required", { ...proved, trust: () => ({ kind: "refused", because: "" }) }, "run 2"],
+])("with signers, prod %s", (_name, change, expected) => {
+  expect(told(change)).toBe(expected);
+});
+
+test("what is being removed does not come back for a Removal that somebody changed without a signature", () => {
+  const removing: SignedEntry = { application: web, environment: prod, kind: "remove", mode: "delete", commit: r1 };
+  const running = new Map([...base.signed, [p1, [removing]] as const]);
+  expect(told(signed("head", { ...both, request: "refused" }, { removals: [removal], signed: running }))).toBe(
+    "remove delete",
+  );
+});
+
+test("asks for signatures since what ran and runs here, and says who has to act when they are missing", () => {
+  const inputs = { ...base, ...signed("all", {}) };
+  expect(decide(inputs).examine).toEqual([
+    { kind: "request", environment: prod, file: "promotions/web.yaml" },
+    { kind: "revision", application: web, environment: prod, revision: r2, require: "all", since: [r1] },
+  ]);
+  const refused = decide({ ...base, ...signed("all", { ...both, revision: "refused" }) });
+  expect(refused.examine).toEqual([]);
+  expect(refused.waiting.map(({ because }) => because)).toContain(
+    "2222222 waits, prod takes only what is signed: commit 2222222 is not signed",
+  );
+});
 
 test.each<[string, Partial<Inputs>, string]>([
   ["keeps the old revision until the environment before has proved the new one", {}, "run 1"],
   ["goes when every heard cluster before has a receipt for the digest", proved, "run 2"],
   [
     "goes when what was proved before gave the very same digest under another revision",
-    { ...proved, promotions: [{ application: web, environment: prod, revision: r3 }] },
+    { ...proved, promotions: [promotionOf(r3)] },
     "run 3",
   ],
   ["takes no receipt for another digest", { receipts: [receipt(s1, staging, r1)] }, "run 1"],
@@ -151,7 +233,7 @@ test.each<[string, Partial<Inputs>, string]>([
   [
     "goes back to a completed revision without a gate",
     {
-      promotions: [{ application: web, environment: prod, revision: r2 }],
+      promotions: [promotionOf(r2)],
       records: [{ environment: prod, application: web, qualified: [], completed: [r2, r1] }],
     },
     "run 2",
@@ -159,7 +241,7 @@ test.each<[string, Partial<Inputs>, string]>([
   ["keeps what runs when the Promotion is gone", { ...proved, promotions: [] }, "run 1"],
   [
     "keeps what runs when two Promotions disagree",
-    { ...proved, promotions: [...base.promotions, { application: web, environment: prod, revision: r1 }] },
+    { ...proved, promotions: [...base.promotions, promotionOf(r1)] },
     "run 1",
   ],
   ["keeps what runs while frozen", { ...proved, freezes: [freeze] }, "run 1"],
@@ -284,7 +366,7 @@ const anyInputs = fc
       ),
       applications: any.applications ? base.applications : new Map(),
       environments: any.environments ? base.environments : new Map(),
-      promotions: any.promoted ? [{ application: web, environment: prod, revision: any.promoted }] : [],
+      promotions: any.promoted ? [promotionOf(any.promoted)] : [],
       head: () => any.head,
       receipts: any.proved ? proved.receipts : [],
       rendered: ({ revision }) => {

@@ -8,11 +8,13 @@ import {
   type DeclaredEnvironment,
   type DeclaredRemoval,
   type Inputs,
+  type SignatureAsk,
   type Target,
   type Waiting,
 } from "./inputs.ts";
 import { membersOf, prove, provedByDigest, recordOf, signedRun, soakAfter } from "./prove.ts";
 import { keptRevisions, type RolloutRecord } from "./record.ts";
+import { unsignedRequest } from "./signatures.ts";
 import { freezes, wantedRevision, type Wanted } from "./wanted.ts";
 
 /**
@@ -21,7 +23,7 @@ import { freezes, wantedRevision, type Wanted } from "./wanted.ts";
  */
 export function decide(inputs: Inputs): Decision {
   const keys = declaredKeys(inputs);
-  const draft: Draft = { inputs, render: [], waiting: [], desired: new Map() };
+  const draft: Draft = { inputs, render: [], examine: [], waiting: [], desired: new Map() };
   const proved = new Map(keys.map((key) => [keyOf(key), proveAll(draft, key)]));
   for (const cluster of publishable(draft)) draft.desired.set(cluster, new Map());
   for (const key of keys) decideMembers(draft, key, proved);
@@ -29,6 +31,7 @@ export function decide(inputs: Inputs): Decision {
   removeWhatWasAsked(draft);
   return {
     render: draft.render,
+    examine: draft.examine,
     desired: new Map([...draft.desired].map(([cluster, entries]) => [cluster, inOrder(entries)])),
     records: [...proved.values()].filter((record) => !sameRecord(record, recordOf(record, inputs))),
     waiting: draft.waiting,
@@ -48,6 +51,7 @@ function proveAll({ inputs, render }: Draft, key: EntryKey): RolloutRecord {
 type Draft = {
   readonly inputs: Inputs;
   readonly render: Target[];
+  readonly examine: SignatureAsk[];
   readonly waiting: Waiting[];
   readonly desired: Map<ClusterId, Map<string, DecidedEntry>>;
 };
@@ -71,7 +75,10 @@ function decideMembers(draft: Draft, key: EntryKey, proved: ReadonlyMap<string, 
   const provedAt = (name: EnvironmentName): RolloutRecord =>
     proved.get(keyOf({ ...key, environment: name })) ?? recordOf({ ...key, environment: name }, inputs);
   const wanted = wantedRevision(key, environment, inputs, provedAt);
-  if (wanted.kind === "stay") draft.waiting.push({ ...key, because: wanted.because });
+  if (wanted.kind === "stay") {
+    draft.waiting.push({ ...key, because: wanted.because });
+    draft.examine.push(...(wanted.examine ?? []));
+  }
   for (const cluster of membersOf(environment, inputs)) {
     const entries = draft.desired.get(cluster);
     if (entries) addEntry(entries, decideMember(draft, key, cluster, wanted));
@@ -173,6 +180,14 @@ function removeWhatWasAsked(draft: Draft): void {
       if (!removal) continue;
       const { application, environment } = entry;
       const before = signed.find((entry) => keyOf(entry) === keyOf({ application, environment }));
+      const unsigned = unsignedRequest(entry, removal.file, draft.inputs);
+      if (unsigned) {
+        draft.examine.push(...unsigned.examine);
+        draft.waiting.push({ application, environment, cluster, because: `not removed: ${unsigned.because}` });
+        // Nor does what is being removed come back, for a document that nobody signed.
+        if (before?.kind === "remove") entries.set(keyOf(entry), before);
+        continue;
+      }
       const commit = before?.kind === "remove" ? before.commit : draft.inputs.fleetCommit;
       entries.set(keyOf(entry), { application, environment, kind: "remove", mode: removal.mode, commit });
     }

@@ -1,5 +1,6 @@
 import type { Delivery, Entry, EntryKey } from "#proto/desired-state.ts";
 import type { ApplicationName, BundleDigest, ClusterId, EnvironmentName, Revision } from "#proto/ids.ts";
+import type { Trust } from "#hub/trust/gate.ts";
 import type { ClusterRecord, RolloutRecord } from "./record.ts";
 
 /** Everything a decision depends on, as plain values: equal inputs give an equal decision. */
@@ -10,7 +11,11 @@ export type Inputs = {
   readonly clusters: ReadonlyMap<ClusterId, DeclaredCluster>;
   readonly environments: ReadonlyMap<EnvironmentName, DeclaredEnvironment>;
   readonly applications: ReadonlyMap<ApplicationName, DeclaredApplication>;
-  readonly promotions: readonly (EntryKey & { readonly revision: Revision; readonly allowPrune?: string })[];
+  readonly promotions: readonly (EntryKey & {
+    readonly revision: Revision;
+    readonly allowPrune?: string;
+    readonly file: string;
+  })[];
   readonly removals: readonly DeclaredRemoval[];
   readonly freezes: readonly DeclaredFreeze[];
   readonly records: readonly RolloutRecord[];
@@ -24,6 +29,8 @@ export type Inputs = {
   readonly head: (application: ApplicationName, branch: string) => Revision | undefined;
   /** Undefined until the target was rendered. */
   readonly rendered: (target: Target) => Outcome | undefined;
+  /** What signatures prove. Undefined until it was examined; asked only where an environment requires them. */
+  readonly trust: (ask: SignatureAsk) => Trust | undefined;
   /** Policy of an entry, without freezes of healing and soak marks, which are decided here. */
   readonly delivery: (key: EntryKey, cluster: ClusterId) => Delivery;
 };
@@ -38,6 +45,8 @@ export type DeclaredEnvironment = {
     | { readonly promotedFrom: readonly EnvironmentName[]; readonly auto: boolean };
   /** How long the environments before this one must have been healthy. */
   readonly soakMs: number;
+  /** Whose signature is asked for: nobody's, that of what is taken, or those of all that leads to it. */
+  readonly signatures: "off" | "head" | "all";
   /** Gates that are declared and that nobody can open yet; each keeps the environment where it is. */
   readonly closedGates: readonly string[];
   /** Documents that may speak of this environment and cannot be read: nothing moves, not even back, until they can. */
@@ -50,7 +59,21 @@ export type DeclaredRemoval = {
   readonly application: ApplicationName;
   readonly scope: { readonly environment: EnvironmentName } | { readonly cluster: ClusterId };
   readonly mode: "delete" | "orphan";
+  /** Where it is asked for, in the fleet repository. */
+  readonly file: string;
 };
+
+/** What has to be signed by one of an environment's signers. */
+export type SignatureAsk =
+  | (EntryKey & {
+      readonly kind: "revision";
+      readonly revision: Revision;
+      readonly require: "head" | "all";
+      /** What this environment ran before, and so trusted. */
+      readonly since: readonly Revision[];
+    })
+  /** A document that asks for something: the commit that last changed its file. */
+  | { readonly kind: "request"; readonly environment: EnvironmentName; readonly file: string };
 
 /** An empty list matches everything. */
 export type DeclaredFreeze = {
@@ -91,6 +114,8 @@ export type Waiting = EntryKey & { readonly cluster?: ClusterId; readonly becaus
 export type Decision = {
   /** Missing renderings; decide again with them. Until then these targets keep what they have. */
   readonly render: readonly Target[];
+  /** Signatures that nobody looked at yet; decide again with them. Until then nothing moves for them. */
+  readonly examine: readonly SignatureAsk[];
   /** Whole entries of each cluster that may be published to. Clusters that are missing keep their document. */
   readonly desired: ReadonlyMap<ClusterId, readonly DecidedEntry[]>;
   /** Records that changed, whole. */

@@ -1,7 +1,8 @@
 import type { EntryKey } from "#proto/desired-state.ts";
 import type { EnvironmentName, Revision } from "#proto/ids.ts";
-import { keyOf, type DeclaredEnvironment, type DeclaredFreeze, type Inputs } from "./inputs.ts";
+import { keyOf, type DeclaredEnvironment, type DeclaredFreeze, type Inputs, type SignatureAsk } from "./inputs.ts";
 import { recordOf } from "./prove.ts";
+import { unsignedRevision } from "./signatures.ts";
 import type { RolloutRecord } from "./record.ts";
 
 /**
@@ -10,7 +11,13 @@ import type { RolloutRecord } from "./record.ts";
  */
 export type Wanted =
   | { readonly kind: "go"; readonly revision: Revision; readonly allowPrune: string }
-  | { readonly kind: "stay"; readonly because: string; readonly joiners: Revision | undefined };
+  | {
+      readonly kind: "stay";
+      readonly because: string;
+      readonly joiners: Revision | undefined;
+      /** Signatures that have to be looked at before more can be said. */
+      readonly examine?: readonly SignatureAsk[];
+    };
 
 type Proved = (environment: EnvironmentName) => RolloutRecord;
 
@@ -26,13 +33,16 @@ export function wantedRevision(
     return { kind: "stay", because: environment.unreadable.join("; "), joiners: undefined };
   const asked = askedRevision(key, environment, inputs, proved);
   const completed = recordOf(key, inputs).completed;
-  const stay = (because: string): Wanted => ({ kind: "stay", because, joiners: completed.at(-1) });
+  const stay = (because: string) => ({ kind: "stay" as const, because, joiners: completed.at(-1) });
   if (typeof asked === "string") return stay(asked);
   const freeze = freezeOf(key, inputs);
   if (freeze) return stay(`frozen by ${freeze.name}: ${freeze.reason}`);
   // A way back is never gated: what this environment has completed may return at once.
   const closed = completed.includes(asked.revision) ? undefined : closedGate(key, environment, asked.revision, proved);
-  return closed === undefined ? { kind: "go", ...asked } : stay(closed);
+  if (closed !== undefined) return stay(closed);
+  const unsigned = unsignedRevision(key, environment, asked, inputs);
+  if (unsigned !== undefined) return { ...stay(unsigned.because), examine: unsigned.examine };
+  return { kind: "go", revision: asked.revision, allowPrune: asked.allowPrune };
 }
 
 /** The first freeze that holds a whole (environment, application). */
@@ -44,7 +54,8 @@ export const freezes = (freeze: DeclaredFreeze, key: EntryKey, nowMs: number): b
   (freeze.environments.length === 0 || freeze.environments.includes(key.environment)) &&
   (freeze.applications.length === 0 || freeze.applications.includes(key.application));
 
-type Asked = { readonly revision: Revision; readonly allowPrune: string };
+/** `file` holds the document that asks, if one does. */
+type Asked = { readonly revision: Revision; readonly allowPrune: string; readonly file: string | undefined };
 
 /** A sentence when nothing is asked for. */
 function askedRevision(
@@ -54,25 +65,22 @@ function askedRevision(
   proved: Proved,
 ): Asked | string {
   const { revisions } = environment;
+  const promotions = inputs.promotions.filter((promotion) => keyOf(promotion) === keyOf(key));
   if ("follow" in revisions) {
     const revision = inputs.head(key.application, revisions.follow);
-    return revision === undefined
-      ? `branch ${revisions.follow} of ${key.application} is not known`
-      : { revision, allowPrune: allowedPrune(key, revision, inputs) };
+    if (revision === undefined) return `branch ${revisions.follow} of ${key.application} is not known`;
+    // Of a branch's own head, a Promotion only says that it may prune.
+    const consent = promotions.find((promotion) => promotion.revision === revision);
+    return { revision, allowPrune: consent?.allowPrune ?? "", file: consent?.file };
   }
-  const promotions = inputs.promotions.filter((promotion) => keyOf(promotion) === keyOf(key));
   if (promotions.length > 1) return `${promotions.length} Promotions name ${keyOf(key)}: keep one`;
   const [promotion] = promotions;
-  if (promotion) return { revision: promotion.revision, allowPrune: promotion.allowPrune ?? "" };
+  if (promotion) return { revision: promotion.revision, allowPrune: promotion.allowPrune ?? "", file: promotion.file };
   const automatic = revisions.auto ? newestQualified(revisions.promotedFrom, proved) : undefined;
   return automatic === undefined
     ? `nothing is promoted to ${key.environment} yet`
-    : { revision: automatic, allowPrune: "" };
+    : { revision: automatic, allowPrune: "", file: undefined };
 }
-
-const allowedPrune = (key: EntryKey, revision: Revision, inputs: Inputs): string =>
-  inputs.promotions.find((promotion) => keyOf(promotion) === keyOf(key) && promotion.revision === revision)
-    ?.allowPrune ?? "";
 
 function newestQualified(from: readonly EnvironmentName[], proved: Proved): Revision | undefined {
   const [first, ...others] = from.map((environment) => proved(environment).qualified);

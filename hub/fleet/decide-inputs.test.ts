@@ -22,10 +22,11 @@ test("a decision gets what it needs of the fleet", () => {
     clusters: { matchLabels: { env: "staging" } },
     revisions: { follow: "main" },
     soakMs: 0,
+    signatures: "off",
     closedGates: [],
     unreadable: [],
   });
-  expect(inputs.environments.get(prod)?.soakMs).toBe(1_800_000);
+  expect(inputs.environments.get(prod)).toMatchObject({ soakMs: 1_800_000, signatures: "head" });
   expect(inputs.applications.get(podinfo)?.environments).toEqual(["staging", "prod"]);
   expect(inputs.promotions).toMatchObject([{ environment: "prod", application: "podinfo", revision: "1".repeat(40) }]);
   expect(inputs.removals).toMatchObject([{ application: "long-gone", scope: { cluster: "eu-1" }, mode: "orphan" }]);
@@ -39,7 +40,6 @@ describe("closes each gate that a decision cannot judge", () => {
       "windows are not kept yet",
       "3 waves cannot be opened one by one yet",
       "onFailure: rollback is not done yet",
-      "signatures (head) are not checked yet",
     ]);
   });
 

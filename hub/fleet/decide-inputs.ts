@@ -35,12 +35,13 @@ const declared = (environment: Environment, fleet: Fleet) => ({
   clusters: environment.clusters,
   revisions: environment.revisions,
   soakMs: environment.gates.soak,
+  signatures: environment.signatures.require,
   closedGates: unjudgedGates(environment),
   unreadable: unreadableFor(environment.name, fleet),
 });
 
 /** Declared, and nothing opens them yet. Passing them by would be a promise broken in silence. */
-function unjudgedGates({ gates, rollout, signatures }: Environment): string[] {
+function unjudgedGates({ gates, rollout }: Environment): string[] {
   const closed: string[] = [];
   const { approvals, windows } = gates;
   if (approvals) closed.push(`approvals (${approvals.count} by ${approvals.by.join(", ")}) cannot be given yet`);
@@ -48,7 +49,6 @@ function unjudgedGates({ gates, rollout, signatures }: Environment): string[] {
   if (rollout.waves.length > 1) closed.push(`${rollout.waves.length} waves cannot be opened one by one yet`);
   if (rollout.waves.length === 1 && rollout.waves[0]!.soak > 0) closed.push("the soak of a wave is not kept yet");
   if (rollout.onFailure === "rollback") closed.push("onFailure: rollback is not done yet");
-  if (signatures.require !== "off") closed.push(`signatures (${signatures.require}) are not checked yet`);
   return closed;
 }
 

@@ -24,7 +24,7 @@ metadata: {name: prod}
 spec:
   clusters: {matchLabels: {env: prod}}
   revisions: {promotedFrom: [staging]}
-  signatures: {require: head, signers: [release@example.com]}
+  signatures: {require: head, signers: [release]}
   kubernetes: {version: 1.30, apis: [monitoring.coreos.com/v1]}
   gates:
     soak: 30m
@@ -98,6 +98,11 @@ metadata: {name: people}
 spec:
   grants: [{to: ["group:release", "user:dev1"], roles: [viewer, {promoter: [staging]}]}]
   tokens: [{name: ci, sha256: ${"ab".repeat(32)}, roles: [operator]}]
+---
+apiVersion: plumbline.dev/v1
+kind: Signer
+metadata: {name: release}
+spec: {ssh: ["release@example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB616irtFNa0Nx+QqIOoLgfCTsjfpEZ3iF7T94HXYD1W"]}
 ---
 apiVersion: plumbline.dev/v1
 kind: HealthRule

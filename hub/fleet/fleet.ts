@@ -12,6 +12,7 @@ export type Removal = Of<"Removal">;
 export type DriftException = Of<"DriftException">;
 export type Freeze = Of<"Freeze">;
 export type Repository = Of<"Repository">;
+export type Signer = Of<"Signer">;
 export type Access = Of<"Access">;
 export type Role = Access["grants"][number]["roles"][number];
 export type HealthRule = Of<"HealthRule">;
@@ -28,6 +29,7 @@ export type Fleet = {
   readonly exceptions: ReadonlyMap<string, DriftException>;
   readonly freezes: ReadonlyMap<string, Freeze>;
   readonly repositories: ReadonlyMap<string, Repository>;
+  readonly signers: ReadonlyMap<string, Signer>;
   readonly access: ReadonlyMap<string, Access>;
   readonly healthRules: ReadonlyMap<string, HealthRule>;
   readonly notifications: ReadonlyMap<string, Notification>;
@@ -47,6 +49,7 @@ export const collections = {
   DriftException: "exceptions",
   Freeze: "freezes",
   Repository: "repositories",
+  Signer: "signers",
   Access: "access",
   HealthRule: "healthRules",
   Notification: "notifications",

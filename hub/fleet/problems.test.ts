@@ -9,6 +9,7 @@ const application = (spec: string): string =>
   written("Application", "x", `spec:\n  namespace: x\n  environments: [prod]\n${spec}`);
 const promotion = (spec: string): string => written("Promotion", "x", `spec: {application: web, ${spec}}`);
 const repository = (spec: string): string => written("Repository", "x", `spec: ${spec}`);
+const signer = (spec: string): string => written("Signer", "x", `spec: ${spec}`);
 const access = (spec: string): string => written("Access", "x", `spec: ${spec}`);
 
 describe("names file, line and field", () => {
@@ -50,6 +51,14 @@ describe("names file, line and field", () => {
       "7: spec.gates.windows[0].zone is no time zone",
     ],
     [environment("  signatures: {require: all}\n"), "7: spec.signatures.signers must name who may sign"],
+    [
+      environment("  signatures:\n    require: all\n    signers: [release, nobody]\n"),
+      "9: spec.signatures.signers[1] names the Signer nobody, which is not declared",
+    ],
+    [environment("  signatures: {signers: [a@example.com]}\n"), "7: spec.signatures.signers[0] must be a DNS label"],
+    [signer("{}\n"), "4: spec must hold a key: ssh, pgp or both"],
+    [signer("{ssh: [dev1@example.com]}\n"), "4: spec.ssh[0] is no line of an allowed-signers file"],
+    [signer("{pgp: [AAAA]}\n"), "4: spec.pgp[0] must begin with -----BEGIN PGP PUBLIC KEY BLOCK-----"],
     [
       environment("  rollout:\n    waves:\n      - percent: 50\n      - percent: 25\n      - percent: 100\n"),
       "10: spec.rollout.waves[1].percent must be more than the 50%",

@@ -12,9 +12,12 @@ export type Reference = { readonly path: FieldPath; readonly kind: KindName; rea
 export function referencesOf(document: FleetDocument): Reference[] {
   switch (document.kind) {
     case "Environment": {
-      const { revisions } = document.value;
-      if ("follow" in revisions) return [];
-      return list("Environment", ["spec", "revisions", "promotedFrom"], revisions.promotedFrom);
+      const { revisions, signatures } = document.value;
+      const before = "promotedFrom" in revisions ? revisions.promotedFrom : [];
+      return [
+        ...list("Environment", ["spec", "revisions", "promotedFrom"], before),
+        ...list("Signer", ["spec", "signatures", "signers"], signatures.signers),
+      ];
     }
     case "Application": {
       const { source, environments, dependsOn } = document.value;
@@ -55,6 +58,7 @@ export function referencesOf(document: FleetDocument): Reference[] {
       ];
     case "Cluster":
     case "Repository":
+    case "Signer":
     case "HealthRule":
       return [];
   }

@@ -7,6 +7,14 @@ import { sweepUnfinished } from "#hub/git/unfinished.ts";
 import { strangersLimits, type GitLimits } from "#hub/git/limits.ts";
 import { objectsAt } from "#hub/git/objects-at.ts";
 import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
+import {
+  lastChange,
+  readCommits,
+  walkCommits,
+  type CommitWalk,
+  type RawCommit,
+  type WalkOptions,
+} from "#hub/git/raw-commits.ts";
 import { withRemote, type RemoteSettings } from "#hub/git/remote.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
 import { removeSshFiles } from "#hub/git/ssh.ts";
@@ -62,6 +70,11 @@ export type Mirror = {
   resolve(digits: string): Promise<Revision | undefined>;
   /** The newest commit that this key signed ("ssh-ed25519 AAAA..."), of the last thousand from `from` back. */
   newestSignedBy(publicKey: string, from: Revision): Promise<Revision | undefined>;
+  /** Commits as they are stored: what a signature is over. Newest first, by every parent. */
+  walk(tip: Revision, options: WalkOptions): Promise<CommitWalk>;
+  rawCommits(ids: readonly Revision[]): Promise<RawCommit[]>;
+  /** The commit that gave a file what it holds at `at`; undefined when it was never there. */
+  lastChange(at: Revision, path: string): Promise<Revision | undefined>;
   /** Newest first. */
   log(commit: Revision, limit: number, path?: string): Promise<Logged[]>;
   /** Commits on top of `change.expect` and pushes. Throws GitFailed when the outcome is not known. */
@@ -148,6 +161,9 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
       return found === "" ? undefined : revision(found);
     },
     newestSignedBy: (publicKey, from) => newestSignedBy(repository, publicKey, from),
+    walk: (tip, options) => walkCommits(repository, tip, options),
+    rawCommits: (ids) => readCommits(repository, ids),
+    lastChange: (at, path) => lastChange(repository, at, path),
     async log(commit, limit, path) {
       const format = "%H%x00%an <%ae>%x00%ct%x00%s%x00%b%x00%x01";
       const within = path === undefined ? [] : ["--", path];

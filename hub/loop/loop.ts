@@ -17,6 +17,7 @@ import type { Source } from "#hub/loop/sources.ts";
 import type { Traces } from "#hub/loop/traces.ts";
 import type { Broker } from "#hub/publish/broker.ts";
 import type { Lease } from "#hub/publish/held-lease.ts";
+import type { TrustStore } from "#hub/trust/trust.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
 import { backoffMs } from "#lib/retry.ts";
@@ -26,8 +27,8 @@ import type { ApplicationName, ClusterId, Revision } from "#proto/ids.ts";
 /** Ends of freezes and exceptions come by the clock alone. */
 const tickMs = 15_000;
 const retries = { firstMs: 500, capMs: 30_000 };
-/** A decision asks for renderings, and the next one for those that they make possible; more rounds mean a mistake. */
-const renderRounds = 5;
+/** A decision asks for signatures and renderings, and the next one for those that they make possible; more rounds mean a mistake. */
+const decideRounds = 8;
 /** A clock this far behind the newest document would sign what agents refuse. */
 const clockBehindMs = 5 * 60_000;
 
@@ -42,6 +43,7 @@ export type LoopParts = {
   readonly desired: DesiredStates;
   readonly receipts: Receipts;
   readonly renders: Renders;
+  readonly trust: TrustStore;
   readonly traces: Traces;
   readonly broker: Broker;
   readonly lease: Lease;
@@ -125,15 +127,19 @@ export function startLoop(parts: LoopParts): Loop {
       receipts: parts.receipts.all(),
       heard: parts.heard(),
       head: (application, branch) => parts.sourceOf(fleet, application)?.head(branch),
+      trust: (ask) => parts.trust.answer(ask, fleet, fleetCommit),
       rendered: (target) => renders.outcome(target),
       delivery: (key, cluster) => deliveryOf(fleet, key, cluster),
     };
   };
 
   const decided = async (fleetCommit: Revision): Promise<Decision> => {
+    parts.trust.retry();
     for (let round = 1; ; round += 1) {
       const decision = decide(inputs(fleetCommit));
-      if (decision.render.length === 0 || round === renderRounds) return decision;
+      const isWhole = decision.render.length === 0 && decision.examine.length === 0;
+      if (isWhole || round === decideRounds) return decision;
+      await parts.trust.examine(decision.examine, state.fleet, fleetCommit);
       await renders.render(decision.render);
     }
   };

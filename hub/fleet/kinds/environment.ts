@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { branch, duration, environment, percent, selector, subject, text, unique } from "../fields.ts";
+import { branch, duration, environment, name, percent, selector, subject, text, unique } from "../fields.ts";
 
 const revisions = z
   .strictObject({
@@ -17,7 +17,7 @@ const revisions = z
   );
 
 const signatures = z
-  .strictObject({ require: z.enum(["off", "head", "all"]).default("off"), signers: unique(text).default([]) })
+  .strictObject({ require: z.enum(["off", "head", "all"]).default("off"), signers: unique(name).default([]) })
   .refine(({ require, signers }) => require === "off" || signers.length > 0, {
     path: ["signers"],
     error: "must name who may sign, or nothing is ever accepted",

@@ -3,6 +3,7 @@ import { application, cluster, environment, labels, name } from "../fields.ts";
 import { applicationSpec } from "./application.ts";
 import { environmentSpec } from "./environment.ts";
 import { driftExceptionSpec, freezeSpec, promotionSpec, removalSpec } from "./requests.ts";
+import { signerSpec } from "./signer.ts";
 import { accessSpec, healthRuleSpec, notificationSpec, repositorySpec } from "./settings.ts";
 
 export const apiVersion = "plumbline.dev/v1";
@@ -25,6 +26,7 @@ export const kinds = {
   DriftException: kind("DriftException", name, driftExceptionSpec),
   Freeze: kind("Freeze", name, freezeSpec),
   Repository: kind("Repository", name, repositorySpec),
+  Signer: kind("Signer", name, signerSpec),
   Access: kind("Access", name, accessSpec),
   HealthRule: kind("HealthRule", name, healthRuleSpec),
   Notification: kind("Notification", name, notificationSpec),

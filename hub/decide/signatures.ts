@@ -1,0 +1,62 @@
+import type { EntryKey } from "#proto/desired-state.ts";
+import type { Revision } from "#proto/ids.ts";
+import { keyOf, type DeclaredEnvironment, type Inputs, type SignatureAsk } from "./inputs.ts";
+import { recordOf } from "./prove.ts";
+
+/** Why signatures keep something where it is, and what must be examined to know. */
+export type Unsigned = { readonly because: string; readonly examine: readonly SignatureAsk[] };
+
+/**
+ * Undefined when an environment's signatures allow a revision, and the document that asks for it. What the environment
+ * ran before needs no signature again; a document that asks for it does.
+ */
+export function unsignedRevision(
+  key: EntryKey,
+  environment: Pick<DeclaredEnvironment, "signatures">,
+  asked: { readonly revision: Revision; readonly file: string | undefined },
+  inputs: Inputs,
+): Unsigned | undefined {
+  const { signatures: require } = environment;
+  if (require === "off") return undefined;
+  const { revision, file } = asked;
+  const since = trustedBefore(key, inputs);
+  const asks: SignatureAsk[] = [];
+  if (file !== undefined) asks.push({ kind: "request", environment: key.environment, file });
+  if (!since.includes(revision))
+    asks.push({
+      kind: "revision",
+      application: key.application,
+      environment: key.environment,
+      revision,
+      require,
+      since,
+    });
+  return firstClosed(asks, inputs);
+}
+
+/** Undefined when a document may ask something of this environment. */
+export function unsignedRequest(key: EntryKey, file: string, inputs: Inputs): Unsigned | undefined {
+  const require = inputs.environments.get(key.environment)?.signatures ?? "off";
+  if (require === "off") return undefined;
+  return firstClosed([{ kind: "request", environment: key.environment, file }], inputs);
+}
+
+function firstClosed(asks: readonly SignatureAsk[], inputs: Inputs): Unsigned | undefined {
+  const answers = asks.map((ask) => ({ ask, answer: inputs.trust(ask) }));
+  const examine = answers.filter(({ answer }) => answer === undefined).map(({ ask }) => ask);
+  if (examine.length > 0) return { because: "its signatures are being checked", examine };
+  for (const { ask, answer } of answers)
+    if (answer?.kind === "refused") {
+      const what = ask.kind === "revision" ? `${ask.revision.slice(0, 7)} waits, ` : "";
+      return { because: `${what}${ask.environment} takes only what is signed: ${answer.because}`, examine: [] };
+    }
+  return undefined;
+}
+
+/** What ran here whole, and what clusters run now. */
+function trustedBefore(key: EntryKey, inputs: Inputs): Revision[] {
+  const running = [...inputs.signed.values()].flatMap((entries) =>
+    entries.flatMap((entry) => (entry.kind === "run" && keyOf(entry) === keyOf(key) ? [entry.revision] : [])),
+  );
+  return [...new Set([...recordOf(key, inputs).completed, ...running])];
+}
