@@ -64,7 +64,7 @@ function ecdsa(type: string): Made {
   const point = Buffer.concat([Buffer.from([4]), jwkField(publicKey, "x"), jwkField(publicKey, "y")]);
   return {
     blob: strings(type, curve, point),
-    signData: (data) => strings(type, halves(sign(hash!, data, { key: privateKey, dsaEncoding: "ieee-p1363" }))),
+    signData: (data) => strings(type, halves(sign(hash, data, { key: privateKey, dsaEncoding: "ieee-p1363" }))),
   };
 }
 
