@@ -377,6 +377,8 @@ function sessionHandler(parts: HandlerParts): SessionHandler {
     await parts.renders.render(
       missing.map(({ application, environment, revision }) => ({ application, environment, revision, cluster })),
     );
+    // A bundle with content that no rendering repeats came out under another address: that one is named from now on.
+    for (const { address, slices } of missing) if (!(await broker.hasBlob(address, slices))) desired.lose(address);
     await broker.publish([{ cluster, envelope: bytes }], lease);
     log.info({ cluster, generation: String(state.generation) }, "the broker has this cluster's document again");
   };

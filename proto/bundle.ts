@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync } from "node:crypto";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { blobAddress, bundleDigest, type BlobAddress, type BundleDigest } from "#proto/ids.ts";
+import { isLeavingHook, isOnce } from "#proto/hooks.ts";
 import { canonicalJson, parseJson } from "#proto/json.ts";
 import { describeRef, refKey, refOf, type KubeObject } from "#proto/object.ts";
 
@@ -17,6 +18,8 @@ export const bundleLimits = {
 
 // Names the canonical form, so that a later form can never give a digest of this one.
 const header = "plumbline.dev/bundle/v1\n";
+// With objects that an agent which knows only the first form would make, or make again, at the wrong time: it refuses.
+const laterHeader = "plumbline.dev/bundle/v2\n";
 const keyInfo = "plumbline.dev/content-key/v1";
 // The key is derived from the plaintext, so one key never meets a second plaintext and the nonce may be constant.
 const zeroNonce = Buffer.alloc(12);
@@ -46,8 +49,16 @@ export class BundleRefused extends Error {
 /** `canonicalJson` of an object, or what remembers it. */
 type TextOf = (object: KubeObject) => string;
 
-/** The canonical bytes of a bundle: the same objects in any order and key order give the same bytes. */
-export function canonicalBundle(objects: readonly KubeObject[], textOf: TextOf = canonicalJson): Buffer {
+/**
+ * The canonical bytes that a digest is of: the same objects in any order and key order give the same bytes. Of an object
+ * that is created once only its identity counts, for its content may be another at each rendering.
+ */
+export const canonicalBundle = (objects: readonly KubeObject[], textOf: TextOf = canonicalJson): Buffer =>
+  partsOf(objects, textOf).digested;
+
+type Parts = { readonly digested: Buffer; readonly plain: Buffer };
+
+function partsOf(objects: readonly KubeObject[], textOf: TextOf): Parts {
   if (objects.length > bundleLimits.objects)
     throw new BundleProblem(`bundle has ${objects.length} objects, at most ${bundleLimits.objects} are allowed`);
   const texts = objects.map((object) => ({ key: refKey(refOf(object)), object, text: textOf(object) }));
@@ -57,11 +68,28 @@ export function canonicalBundle(objects: readonly KubeObject[], textOf: TextOf =
     if (Buffer.byteLength(text) > bundleLimits.objectBytes)
       throw new BundleProblem(`${describeRef(refOf(object))} is ${sizeOf(text)}, at most 1 MiB is allowed`);
   }
-  const bytes = Buffer.from(`${header}[${texts.map(({ text }) => text).join(",")}]`);
-  if (bytes.length > bundleLimits.plainBytes)
-    throw new BundleProblem(`bundle is ${mebibytes(bytes.length)}, at most 10 MiB is allowed; ${largest(texts)}`);
-  return bytes;
+  const parts = objects.some((object) => isOnce(object) || isLeavingHook(object)) ? laterForm(texts) : firstForm(texts);
+  if (parts.plain.length > bundleLimits.plainBytes)
+    throw new BundleProblem(`bundle is ${mebibytes(parts.plain.length)}, at most 10 MiB is allowed; ${largest(texts)}`);
+  return parts;
 }
+
+type Text = { readonly key: string; readonly object: KubeObject; readonly text: string };
+
+function firstForm(texts: readonly Text[]): Parts {
+  const plain = Buffer.from(`${header}${listOf(texts)}`);
+  return { digested: plain, plain };
+}
+
+/** Three lines of JSON: the objects of the digest; the identities, of the digest too, of those created once; these. */
+function laterForm(texts: readonly Text[]): Parts {
+  const once = texts.filter(({ object }) => isOnce(object));
+  const rest = texts.filter(({ object }) => !isOnce(object));
+  const digested = Buffer.from(`${laterHeader}${listOf(rest)}\n${JSON.stringify(once.map(({ key }) => key))}`);
+  return { digested, plain: Buffer.concat([digested, Buffer.from(`\n${listOf(once)}`)]) };
+}
+
+const listOf = (texts: readonly Text[]): string => `[${texts.map(({ text }) => text).join(",")}]`;
 
 export const digestOf = (canonical: Uint8Array): BundleDigest =>
   bundleDigest(createHash("sha256").update(canonical).digest("hex"));
@@ -75,20 +103,20 @@ export function sealBundle(
   contentSecret: Uint8Array,
   textOf: TextOf = canonicalJson,
 ): SealedBundle {
-  const canonical = canonicalBundle(objects, textOf);
-  const compressed = zstdCompressSync(canonical, { params: { [constants.ZSTD_c_compressionLevel]: 6 } });
+  const { digested, plain } = partsOf(objects, textOf);
+  const compressed = zstdCompressSync(plain, { params: { [constants.ZSTD_c_compressionLevel]: 6 } });
   if (compressed.length > bundleLimits.compressedBytes)
     throw new BundleProblem(`bundle compresses to ${mebibytes(compressed.length)}, at most 8 MiB is allowed`);
   const contentKey = deriveKey(contentSecret, compressed);
   const cipher = createCipheriv("aes-256-gcm", contentKey, zeroNonce);
   const ciphertext = Buffer.concat([cipher.update(compressed), cipher.final(), cipher.getAuthTag()]);
   return {
-    digest: digestOf(canonical),
+    digest: digestOf(digested),
     address: addressOf([ciphertext]),
     slices: cut(ciphertext),
     contentKey,
     objects: objects.length,
-    plainBytes: canonical.length,
+    plainBytes: plain.length,
   };
 }
 
@@ -98,12 +126,28 @@ export function openBundle(
   expected: { address: BlobAddress; digest: BundleDigest; contentKey: Uint8Array },
 ): KubeObject[] {
   if (addressOf(slices) !== expected.address) throw new BundleRefused("blob does not match its address");
-  const canonical = decompress(decrypt(Buffer.concat(slices), expected.contentKey));
-  if (digestOf(canonical) !== expected.digest) throw new BundleRefused("bundle does not match its signed digest");
-  const text = canonical.toString("utf8");
+  const plain = decompress(decrypt(Buffer.concat(slices), expected.contentKey));
+  const isLater = plain.subarray(0, laterHeader.length).equals(Buffer.from(laterHeader));
+  // What is created once stands behind the last line that the digest is of; the address is of all of it.
+  const digested = isLater ? plain.subarray(0, Math.max(0, plain.lastIndexOf(0x0a))) : plain;
+  if (digestOf(digested) !== expected.digest) throw new BundleRefused("bundle does not match its signed digest");
+  const text = plain.toString("utf8");
+  if (isLater) return openLater(text.slice(laterHeader.length).split("\n"));
   if (!text.startsWith(header)) throw new BundleRefused("bundle has a canonical form this agent does not know");
-  return parseJson(text.slice(header.length)) as unknown as KubeObject[];
+  return objectsIn(text.slice(header.length));
 }
+
+function openLater([objects, identities, once, ...more]: string[]): KubeObject[] {
+  if (objects === undefined || identities === undefined || once === undefined || more.length > 0)
+    throw new BundleRefused("bundle has a canonical form this agent does not know");
+  const created = objectsIn(once);
+  const keys = created.map((object) => refKey(refOf(object)));
+  if (JSON.stringify(keys) !== identities || !created.every(isOnce))
+    throw new BundleRefused("what the bundle creates once is not what its digest names");
+  return [...objectsIn(objects), ...created];
+}
+
+const objectsIn = (text: string): KubeObject[] => parseJson(text) as unknown as KubeObject[];
 
 export function addressOf(slices: readonly Uint8Array[]): BlobAddress {
   const hash = createHash("sha256");

@@ -4,6 +4,8 @@ import { groupOf, refKey, refOf, type KubeObject } from "#proto/object.ts";
 export type Stage = {
   readonly objects: readonly KubeObject[];
   readonly after: "goOn" | "waitEstablished" | "waitHealthy";
+  /** What is waited for. */
+  readonly awaited: readonly KubeObject[];
 };
 
 const waveAnnotations = ["plumbline.dev/wave", "argocd.argoproj.io/sync-wave"];
@@ -38,8 +40,8 @@ export function stagesOf(objects: readonly KubeObject[]): Stage[] {
   const rest = objects.filter((object) => !isDefinition(object) && !isNamespace(object));
   const waves = [...Map.groupBy(rest, waveOf)].sort(([a], [b]) => a - b).map(([, wave]) => wave);
   const stages: Stage[] = [
-    { objects: definitions, after: "waitEstablished" },
-    { objects: namespaces, after: "goOn" },
+    { objects: definitions, after: "waitEstablished", awaited: definitions },
+    { objects: namespaces, after: "goOn", awaited: [] },
     ...waves.flatMap((wave, index) => stagesOfWave(wave, index < waves.length - 1)),
   ];
   return stages.filter((stage) => stage.objects.length > 0);
@@ -47,10 +49,11 @@ export function stagesOf(objects: readonly KubeObject[]): Stage[] {
 
 function stagesOfWave(wave: readonly KubeObject[], isFollowed: boolean): Stage[] {
   const ranks = [...Map.groupBy(wave, rankOf)].sort(([a], [b]) => a - b).map(([, objects]) => objects);
-  return ranks.map((objects, index) => ({
-    objects,
-    after: isFollowed && index === ranks.length - 1 ? "waitHealthy" : "goOn",
-  }));
+  return ranks.map((objects, index) =>
+    isFollowed && index === ranks.length - 1
+      ? { objects, after: "waitHealthy", awaited: wave }
+      : { objects, after: "goOn", awaited: [] },
+  );
 }
 
 /** What is deleted first comes first: the reverse of applying, custom objects before their CRDs, Namespaces last. */

@@ -29,10 +29,14 @@ export type PruneInputs = {
   readonly budget: { readonly percent: number; readonly allowPrune: string } | "none";
 };
 
+export type Candidate = { readonly key: string; readonly owned: Owned };
+
 export type PrunePlan = {
   readonly kind: "prune";
   /** In the order of deletion. */
-  readonly candidates: readonly { readonly key: string; readonly owned: Owned }[];
+  readonly candidates: readonly Candidate[];
+  /** Created once, and no more in Git: its content was never Git's, so it stays. */
+  readonly letGo: readonly Candidate[];
   /** Now another Application's: the entry goes, the object stays. */
   readonly moved: readonly string[];
 };
@@ -49,15 +53,17 @@ export function planPrune(inputs: PruneInputs): PrunePlan | PruneBlocked {
   const { inventory, wanted, wantedElsewhere, ownedElsewhere, budget } = inputs;
   const surplus = [...inventory].filter(([key]) => !wanted.has(key));
   const moved = surplus.map(([key]) => key).filter((key) => ownedElsewhere.has(key));
-  const candidates = surplus
+  const leaving = surplus
     .filter(([key]) => !ownedElsewhere.has(key) && !wantedElsewhere.has(key))
     .map(([key, owned]) => ({ key, owned }))
     .sort((a, b) => rankOf(a) - rankOf(b) || (a.key < b.key ? 1 : -1));
-  if (budget === "none") return { kind: "prune", candidates, moved };
+  if (budget === "none") return { kind: "prune", candidates: leaving, letGo: [], moved };
+  const candidates = leaving.filter(({ owned }) => owned.once !== true);
+  const letGo = leaving.filter(({ owned }) => owned.once === true);
   const counted = candidates.filter(({ key }) => !isReplacedBySuffix(key, wanted));
   const allowed = Math.max(freeObjects, Math.floor((inventory.size * budget.percent) / 100));
   const planHash = hashOf(candidates);
-  if (counted.length <= allowed || budget.allowPrune === planHash) return { kind: "prune", candidates, moved };
+  if (counted.length <= allowed || budget.allowPrune === planHash) return { kind: "prune", candidates, letGo, moved };
   return {
     kind: "blocked",
     because: `${counted.length} of ${inventory.size} objects would be deleted, ${allowed} are allowed: set allowPrune: ${planHash} in the Promotion to allow exactly these`,
@@ -92,3 +98,16 @@ export function isPruneAllowed(
     !isProtected(ref) || (annotations?.["plumbline.dev/prune"] === "allow" && protectedByPolicy.includes(ref.kind))
   );
 }
+
+/** Annotations by which an object says itself that nobody deletes it: it is let go instead, and that is told. */
+export function isKept(annotations: Readonly<Record<string, string>> | undefined): boolean {
+  const options = (annotations?.["argocd.argoproj.io/sync-options"] ?? "").split(",").map((option) => option.trim());
+  return (
+    annotations?.["helm.sh/resource-policy"] === "keep" ||
+    annotations?.["plumbline.dev/prune"] === "never" ||
+    annotations?.["kustomize.toolkit.fluxcd.io/prune"] === "disabled" ||
+    options.some((option) => keptOptions.has(option))
+  );
+}
+
+const keptOptions = new Set(["Prune=false", "Delete=false", "Prune=confirm", "Delete=confirm"]);

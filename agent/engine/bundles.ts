@@ -1,5 +1,7 @@
 import { valueAt } from "#agent/drift/paths.ts";
 import { replicasPath } from "#agent/drift/yields.ts";
+import { deletionRank } from "#agent/apply/order.ts";
+import { hookOf, isOnce, type Hook, type HookPhase } from "#proto/hooks.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 import { openBundle } from "#proto/bundle.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
@@ -9,8 +11,16 @@ import { canonicalJson, sha256Hex } from "#proto/json.ts";
 /** Marks what an agent owns; one label selector then watches all of it. */
 export const agentLabel = "plumbline.dev/agent";
 
-/** `yielded`: paths that are left out of `object`, or kept as they are, because somebody else has them. */
-export type Desired = { readonly object: KubeObject; readonly hash: string; readonly yielded?: readonly string[] };
+export type Desired = {
+  readonly object: KubeObject;
+  readonly hash: string;
+  /** Paths that are left out of `object`, or kept as they are, because somebody else has them. */
+  readonly yielded?: readonly string[];
+  /** Created where it is absent, and otherwise left as it is. */
+  readonly once?: true;
+};
+
+export type BundleHook = { readonly key: string; readonly object: KubeObject; readonly hook: Hook };
 
 /**
  * A verified bundle: its identities are kept, its objects are opened when they are needed and forgotten after, because
@@ -20,11 +30,17 @@ export type Bundle = {
   readonly digest: BundleDigest;
   readonly run: RunEntry;
   readonly slices: readonly Uint8Array[];
+  /** What the Application shall own; its hooks are no part of it. */
   readonly keys: ReadonlySet<string>;
+  readonly hookKeys: ReadonlySet<string>;
+  /** Phases for which there are hooks. */
+  readonly phases: ReadonlySet<HookPhase>;
   /** Something in it has replicas, which an autoscaler may take. */
   readonly scales: boolean;
   /** By key, with the agent's label, in the order of the bundle. */
   desired(): ReadonlyMap<string, Desired>;
+  /** In the order in which they run. */
+  hooks(): readonly BundleHook[];
   forget(): void;
 };
 
@@ -35,24 +51,46 @@ export function takeBundle(
   contentKey: Uint8Array,
   cluster: ClusterId,
 ): Bundle {
-  const open = (): ReadonlyMap<string, Desired> => {
+  const open = (): Opened => {
     const objects = openBundle(slices, { address: run.address, digest: run.digest, contentKey });
-    return new Map(objects.map((object) => desiredOf(object, cluster)));
+    return openedOf(objects, cluster);
   };
-  let opened: ReadonlyMap<string, Desired> | undefined = open();
+  let opened: Opened | undefined = open();
+  const { desired, hooks } = opened;
   return {
     digest: run.digest,
     run,
     slices,
-    keys: new Set(opened.keys()),
-    scales: [...opened.values()].some(({ object }) => valueAt(object, replicasPath) !== undefined),
-    desired: () => (opened ??= open()),
+    keys: new Set(desired.keys()),
+    hookKeys: new Set(hooks.map(({ key }) => key)),
+    phases: new Set(hooks.flatMap(({ hook }) => hook.phases.map(({ phase }) => phase))),
+    scales: [...desired.values()].some(({ object }) => valueAt(object, replicasPath) !== undefined),
+    desired: () => (opened ??= open()).desired,
+    hooks: () => (opened ??= open()).hooks,
     forget: () => void (opened = undefined),
   };
 }
 
-function desiredOf(object: KubeObject, cluster: ClusterId): [string, Desired] {
-  const labels = { ...object.metadata.labels, [agentLabel]: cluster };
-  const labelled = { ...object, metadata: { ...object.metadata, labels } };
-  return [refKey(refOf(object)), { object: labelled, hash: sha256Hex(canonicalJson(labelled)) }];
+type Opened = { readonly desired: ReadonlyMap<string, Desired>; readonly hooks: readonly BundleHook[] };
+
+function openedOf(objects: readonly KubeObject[], cluster: ClusterId): Opened {
+  const desired = new Map<string, Desired>();
+  const hooks: BundleHook[] = [];
+  for (const plain of objects) {
+    const labels = { ...plain.metadata.labels, [agentLabel]: cluster };
+    const object = { ...plain, metadata: { ...plain.metadata, labels } };
+    const key = refKey(refOf(object));
+    const hook = hookOf(object);
+    if (hook !== undefined) hooks.push({ key, object, hook });
+    // Its content is another at each rendering, and says nothing.
+    else if (isOnce(object)) desired.set(key, { object, hash: onceHash, once: true });
+    else desired.set(key, { object, hash: sha256Hex(canonicalJson(object)) });
+  }
+  return { desired, hooks: hooks.sort(inTurn) };
 }
+
+const onceHash = "once";
+
+/** By weight; then what others need first, as in an apply; then by name. */
+const inTurn = (a: BundleHook, b: BundleHook): number =>
+  a.hook.weight - b.hook.weight || deletionRank(b.object) - deletionRank(a.object) || (a.key < b.key ? -1 : 1);

@@ -6,6 +6,7 @@ import type { Owned, Head } from "#agent/state/head.ts";
 import type { StateStore } from "#agent/state/store.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
+import type { Slots } from "#lib/slots.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { ClusterId } from "#proto/ids.ts";
 import { parseRefKey, type KubeObject } from "#proto/object.ts";
@@ -42,6 +43,10 @@ export type Context = {
   remember(application: ApplicationState): void;
   readonly autoscalers: Autoscalers;
   readonly causes: Causes;
+  /** Reconciles this Application again soon. */
+  again(application: ApplicationState): void;
+  /** Places for Applications that are being applied; whoever waits gives its own up meanwhile. */
+  readonly slots: Slots;
   /** Watches this kind from now on. */
   watch(apiVersion: string, kind: string): Promise<void>;
   /** Resolves true when `holds` does, false after `limitMs`. Asked again whenever anything is touched. */

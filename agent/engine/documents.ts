@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { BundleRefused } from "#proto/bundle.ts";
-import { sameRun } from "./reconcile.ts";
+import { sameRun } from "./apply-run.ts";
 import { verifyDesiredState } from "#proto/envelope.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import type { BlobAddress } from "#proto/ids.ts";
@@ -9,7 +9,7 @@ import { backoffMs } from "#lib/retry.ts";
 import { reasonOf } from "#lib/log.ts";
 import { takeBundle } from "./bundles.ts";
 import { record, type Context } from "./context.ts";
-import { applicationOf, entryOf, type ApplicationState, type Model } from "./model.ts";
+import { applicationOf, bundleOf, entryOf, type ApplicationState, type Model } from "./model.ts";
 
 export type Trust = { readonly rootKey: Uint8Array; readonly sealingKey: KeyObject };
 export type FetchBlob = (address: BlobAddress, slices: number, signal: AbortSignal) => Promise<Uint8Array[]>;
@@ -64,7 +64,7 @@ export async function fetchBundles(context: Context, trust: Trust, fetch: FetchB
   for (const entry of context.model.document?.state.entries ?? []) {
     if (entry.kind !== "run") continue;
     const application = applicationOf(context.model, entry.application);
-    if (application.bundle?.digest === entry.digest) continue;
+    if (bundleOf(application, entry) !== undefined) continue;
     try {
       const attributes = { application: application.name, cluster: context.clusterId };
       const bundle = await context.telemetry.traced(
@@ -74,7 +74,7 @@ export async function fetchBundles(context: Context, trust: Trust, fetch: FetchB
       );
       // A newer document may have come meanwhile, and its bundle before this one.
       if (!isWanted(context.model, entry)) continue;
-      application.bundle = bundle;
+      application.next = bundle;
       application.reason = "";
     } catch (error) {
       context.signal.throwIfAborted();

@@ -7,6 +7,7 @@ import type { Clock } from "#lib/clock.ts";
 import { KeyedWorker } from "#lib/keyed-worker.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
 import { backoffMs } from "#lib/retry.ts";
+import { Slots } from "#lib/slots.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { ApplicationStatus } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import type { ApplicationName, ClusterId } from "#proto/ids.ts";
@@ -14,6 +15,7 @@ import { verifyDesiredState } from "#proto/envelope.ts";
 import { compareOrder } from "#proto/desired-state.ts";
 import { parseRefKey } from "#proto/object.ts";
 import { sha256Hex } from "#proto/json.ts";
+import { lookAtYielded } from "./after-apply.ts";
 import { createAutoscalers } from "./autoscalers.ts";
 import { createCauses } from "./causes.ts";
 import { saveHead, type Context } from "./context.ts";
@@ -21,14 +23,16 @@ import { fetchBundles, fetchRetryMs, openStored, takeDocument, type FetchBlob, t
 import { heal } from "./heal.ts";
 import { createRulesInForce } from "./health-rules.ts";
 import { judgeHeld, type Suspicion } from "./judge.ts";
-import { applicationOf, createModel, track, type ApplicationState } from "./model.ts";
+import { applicationOf, createModel, settle, track, type ApplicationState } from "./model.ts";
 import { tellReceipts, repeatReceipt } from "./receipts.ts";
-import { lookAtYielded, reconcile, settle } from "./reconcile.ts";
+import { reconcile } from "./reconcile.ts";
 import { statusOf } from "./status.ts";
 import { createWatches } from "./watches.ts";
 
-/** Applications reconciled at once; each has its own eight requests in flight, so a few keep a server busy. */
+/** Applications applied at once; each has its own eight requests in flight, so a few keep a server busy. */
 const applicationsAtOnce = 4;
+/** Reconciled at once, with those that wait for a hook, a wave or a retry: they cost next to nothing. */
+const waitingAtOnce = 10_000;
 /** Heals in flight. */
 const healsAtOnce = 8;
 /** More deletions than this in an hour are a mistake until a person on the spot says otherwise. */
@@ -104,6 +108,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       application.isUnsaved = true;
       reconcilers.add(application.name);
     },
+    again: ({ name }) => reconcilers.add(name),
+    slots: new Slots(applicationsAtOnce),
     autoscalers: createAutoscalers({ cluster, clock, log, signal: life.signal }, (key) => context.look(key)),
     causes: createCauses({
       cluster,
@@ -150,6 +156,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       sentStatus.set(application.name, text);
       options.onStatus(status);
     }
+    for (const application of model.applications.values())
+      if ([...touched].some(({ name }) => application.waitsFor.has(name))) reconcilers.add(application.name);
     for (const look of waiters) look();
   }
 
@@ -177,7 +185,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const reconcilers = new KeyedWorker<ApplicationName>(async (name) => {
     const application = applicationOf(model, name);
     try {
-      await reconcile(context, application);
+      await context.slots.within(() => reconcile(context, application));
       if (application.isUnsaved && application.head !== undefined) {
         application.isUnsaved = false;
         await saveHead(context, application, application.head);
@@ -193,7 +201,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       settle(context, application, "Failed", reasonOf(error));
       later(backoffMs(retries, attempt), () => reconcilers.add(name));
     }
-  }, applicationsAtOnce);
+  }, waitingAtOnce);
 
   function waitingForMoves(name: ApplicationName): ApplicationName[] {
     const mine = model.applications.get(name)?.head?.inventory;

@@ -12,6 +12,7 @@ import { hasExceptions } from "./exceptions.ts";
 import { backOff, isFought } from "./fights.ts";
 import type { Suspicion } from "./judge.ts";
 import { setOwned } from "./model.ts";
+import { createAgain } from "./once.ts";
 import { send, superseded } from "./send.ts";
 import { caseOf, isStill, retryMs, type Again, type Case } from "./suspects.ts";
 import { foreignOf, knowScaler, yielding } from "./yielding.ts";
@@ -25,11 +26,14 @@ export async function heal(context: Context, key: string, suspicion: Suspicion):
   const frozen = run.delivery.healingFrozen;
   const isFrozen = frozen !== null && (frozen.untilMs === null || now < frozen.untilMs);
   if (seen !== undefined) await knowScaler(context, key, desired.object, seen);
-  if (run.delivery.drift === "report") return observe(context, found);
+  // What is there once is no matter of drift; that it is made again is a write like any other.
+  const isOnce = desired.once === true;
+  if (run.delivery.drift === "report") return isOnce ? undefined : observe(context, found);
   if (isFrozen) {
-    await observe(context, found);
+    if (!isOnce) await observe(context, found);
     return frozen.untilMs === null ? undefined : Math.max(1, frozen.untilMs - now);
   }
+  if (isOnce) return createAgain(context, found);
   const wait = tracked.notBefore - context.clock.monotonic();
   if (wait > 0) return wait;
   const isLabelAlone = found.kind === DriftKind.LABEL_REMOVED && isUntouched(found);

@@ -4,7 +4,8 @@ import { contentHash } from "#agent/drift/content.ts";
 import { isDone } from "#agent/drift/yields.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 import type { Context } from "./context.ts";
-import { entryOf, ownedOf, setOwned, versionOf, type Tracked } from "./model.ts";
+import { verdictOf } from "./hook-objects.ts";
+import { entryOf, ownedOf, setOwned, versionOf, type HookSlot, type Tracked } from "./model.ts";
 import { isOurs } from "./send.ts";
 import { noteHealth } from "./note-health.ts";
 import { foreignOf, tellForeign } from "./yielding.ts";
@@ -20,7 +21,10 @@ type Change = Exclude<WatchEvent, { type: "BOOKMARK" }>;
 
 /** Judges one watch event. Objects that no inventory names are nobody's business, whatever their labels say. */
 export function judgeEvent(context: Context, event: Change, suspect: Suspect): void {
-  const tracked = context.model.tracked.get(refKey(refOf(event.object)));
+  const key = refKey(refOf(event.object));
+  const slot = context.model.hooks.get(key);
+  if (slot !== undefined) noteHook(context, slot, event);
+  const tracked = context.model.tracked.get(key);
   if (tracked === undefined) return;
   if (tracked.inFlight !== undefined) {
     tracked.held = event;
@@ -50,6 +54,10 @@ export function judgeList(context: Context, list: ObjectList, keys: readonly Tra
   const wentBack = keys.some(({ version, inFlight }) => inFlight === undefined && version > listed);
   if (wentBack) for (const tracked of keys) tracked.version = 0n;
   const found = new Map(list.items.map((object) => [refKey(refOf(object)), object]));
+  for (const object of list.items) {
+    const slot = context.model.hooks.get(refKey(refOf(object)));
+    if (slot !== undefined) noteHook(context, slot, { type: "MODIFIED", object });
+  }
   for (const tracked of keys) {
     const object = found.get(tracked.key);
     if (object !== undefined) judgeEvent(context, { type: "MODIFIED", object }, suspect);
@@ -67,6 +75,19 @@ function noteGone(context: Context, tracked: Tracked): void {
 }
 
 const doneHealth = { state: "Current", reason: "completed, and gone since" } as const;
+
+/** What a hook made: whoever waits for it looks. One that failed is tried again when a person has deleted it. */
+function noteHook(context: Context, slot: HookSlot, { type, object }: Change): void {
+  // Of what stood there before.
+  if (slot.seen !== undefined && slot.seen.metadata.uid !== object.metadata.uid) return;
+  if (slot.seen !== undefined && versionOf(object) < versionOf(slot.seen)) return;
+  slot.seen = object;
+  slot.isGone = type === "DELETED";
+  const application = context.model.applications.get(slot.application);
+  if (application === undefined) return;
+  if (slot.isFailed && (slot.isGone || verdictOf(object)?.ok === true)) context.again(application);
+  else context.touched(application);
+}
 
 /** Remembered, so that a finished Job that is cleaned away is not run again. */
 function noteDone(context: Context, tracked: Tracked, object: KubeObject): void {
@@ -96,6 +117,7 @@ function judgeObject(context: Context, tracked: Tracked, object: KubeObject, sus
     return;
   }
   noteDone(context, tracked, object);
+  if (owned.once === true) return;
   const { delivery } = application.head?.run ?? {};
   const foreign = delivery === undefined ? [] : foreignOf(context, tracked.key, owned, delivery, object);
   const isReplaced = owned.uid !== "" && owned.uid !== object.metadata.uid;

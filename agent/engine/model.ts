@@ -2,7 +2,7 @@ import type { WatchEvent } from "#agent/cluster/cluster.ts";
 import type { Failure } from "#agent/apply/failure.ts";
 import type { Health } from "#agent/health/condition.ts";
 import type { Head, Owned } from "#agent/state/head.ts";
-import type { DesiredState, Entry } from "#proto/desired-state.ts";
+import type { DesiredState, Entry, RunEntry } from "#proto/desired-state.ts";
 import type { HighWater } from "#proto/envelope.ts";
 import type { ApplicationName } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
@@ -46,12 +46,16 @@ export type Tracked = {
 export type ApplicationState = {
   readonly name: ApplicationName;
   head: Head | undefined;
-  /** Of `head.run`, or of the newer run entry that is being applied. */
+  /** Of `head.run`. */
   bundle: Bundle | undefined;
+  /** Of the newest run entry, while it is not being applied yet: what runs is healed to `bundle` until then. */
+  next: Bundle | undefined;
   phase: Phase;
   reason: string;
   /** By key: what could not be applied, and why. */
-  problems: Map<string, Failure>;
+  problems: Map<string, Problem>;
+  /** Applications whose change may end this one's waiting. */
+  waitsFor: ReadonlySet<string>;
   /** Keys that the running reconcile will apply itself: healing leaves them alone. */
   applying: Set<string>;
   /** Calls the running reconcile off, because something newer is wanted. */
@@ -66,8 +70,6 @@ export type ApplicationState = {
   isUnsaved: boolean;
   /** When the last apply ended; epoch milliseconds, 0: not in this life. */
   lastAppliedAtMs: number;
-  /** When what failed for a passing reason is applied again; epoch milliseconds, 0: not waited for. */
-  nextTryAtMs: number;
   /** Hash of the prune that is over budget; empty when none is. */
   prunePlan: string;
   /** When the last apply ended whose health was not traced yet; epoch milliseconds. */
@@ -78,6 +80,19 @@ export type ApplicationState = {
 
 export type TakenDocument = { readonly bytes: Uint8Array; readonly state: DesiredState; readonly highWater: HighWater };
 
+/** `nextTryAtMs`: epoch milliseconds; undefined while it is being tried, and when nothing but another digest helps. */
+export type Problem = Failure & { readonly tries: number; nextTryAtMs?: number | undefined };
+
+/** An object that a hook made, followed until it is done, or because it failed. */
+export type HookSlot = {
+  readonly application: ApplicationName;
+  /** As it was last seen. */
+  seen: KubeObject | undefined;
+  isGone: boolean;
+  /** Told when it changes, while nobody waits for it. */
+  isFailed: boolean;
+};
+
 /** All that one agent knows, in memory. Changed only by the files of this folder. */
 export type Model = {
   document: TakenDocument | undefined;
@@ -85,6 +100,7 @@ export type Model = {
   unsaved: Uint8Array | undefined;
   readonly applications: Map<ApplicationName, ApplicationState>;
   readonly tracked: Map<string, Tracked>;
+  readonly hooks: Map<string, HookSlot>;
 };
 
 export const createModel = (): Model => ({
@@ -92,6 +108,7 @@ export const createModel = (): Model => ({
   unsaved: undefined,
   applications: new Map(),
   tracked: new Map(),
+  hooks: new Map(),
 });
 
 export function applicationOf(model: Model, name: ApplicationName): ApplicationState {
@@ -101,9 +118,11 @@ export function applicationOf(model: Model, name: ApplicationName): ApplicationS
     name,
     head: undefined,
     bundle: undefined,
+    next: undefined,
     phase: "Held",
     reason: "",
     problems: new Map(),
+    waitsFor: new Set(),
     applying: new Set(),
     run: undefined,
     currentSince: undefined,
@@ -113,7 +132,6 @@ export function applicationOf(model: Model, name: ApplicationName): ApplicationS
     isUnsaved: false,
     appliedAtMs: undefined,
     lastAppliedAtMs: 0,
-    nextTryAtMs: 0,
     prunePlan: "",
     traceparent: "",
   };
@@ -185,3 +203,22 @@ export const entryOf = (model: Model, application: ApplicationName): Entry | und
   model.document?.state.entries.find((entry) => entry.application === application);
 
 export const versionOf = (object: KubeObject): bigint => BigInt(object.metadata.resourceVersion ?? "0");
+
+/** The bundle of this run entry, if it is here. */
+export const bundleOf = (application: ApplicationState, { digest }: RunEntry): Bundle | undefined =>
+  [application.next, application.bundle].find((bundle) => bundle?.digest === digest);
+
+/** All that an Application has, or shall have, by the bundles that are here; hooks are no part of it. */
+export const isIn = ({ bundle, next }: ApplicationState, key: string): boolean =>
+  bundle?.keys.has(key) === true || next?.keys.has(key) === true;
+
+export function settle(
+  context: { touched(application: ApplicationState): void },
+  application: ApplicationState,
+  phase: Phase,
+  reason: string,
+): void {
+  application.phase = phase;
+  application.reason = reason;
+  context.touched(application);
+}

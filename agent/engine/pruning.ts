@@ -1,11 +1,15 @@
-import { isPruneAllowed, isProtected, planPrune } from "#agent/apply/prune.ts";
+import { isKept, isPruneAllowed, planPrune } from "#agent/apply/prune.ts";
 import type { ObjectAddress } from "#agent/cluster/cluster.ts";
 import type { Owned } from "#agent/state/head.ts";
 import type { RemoveEntry, RunEntry } from "#proto/desired-state.ts";
 import { describeRef, parseRefKey, type ObjectRef } from "#proto/object.ts";
-import type { Desired } from "./bundles.ts";
+import { untilHealthy } from "./apply-objects.ts";
+import type { Bundle } from "./bundles.ts";
 import { addressOfKey, record, saveHead, type Context } from "./context.ts";
-import { disown, entryOf, type ApplicationState, type Model } from "./model.ts";
+import { bundleOf, disown, entryOf, isIn, settle, type ApplicationState, type Model } from "./model.ts";
+import { neededBy } from "./depends.ts";
+import { deleteLeftovers } from "./hook-objects.ts";
+import { HookFailed, runHooks } from "./hooks.ts";
 import { isOurs } from "./send.ts";
 
 type Outcome = { readonly deleted: ObjectRef[]; readonly orphaned: ObjectRef[]; readonly stopped: string | undefined };
@@ -17,12 +21,14 @@ type Outcome = { readonly deleted: ObjectRef[]; readonly orphaned: ObjectRef[]; 
 export async function pruneSurplus(
   context: Context,
   application: ApplicationState,
-  desired: ReadonlyMap<string, Desired>,
+  bundle: Bundle,
   entry: RunEntry,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { inventory } = application.head!;
-  const wanted = new Set(desired.keys());
+  // What became a hook stays as it is.
+  for (const key of bundle.hookKeys) if (inventory.has(key)) disown(context.model, application.name, key);
+  const wanted = bundle.keys;
   application.prunePlan = "";
   if (![...inventory.keys()].some((key) => !wanted.has(key))) return undefined;
   const { prune } = entry.delivery;
@@ -49,9 +55,14 @@ export async function pruneSurplus(
     application.prunePlan = plan.planHash;
     return plan.because;
   }
-  if (plan.candidates.length === 0) return undefined;
-  const isHealthy = await waitForHealth(context, wanted, entry.delivery.timeoutMs, signal);
+  for (const { key } of plan.letGo) release(context, application, key);
+  if (plan.candidates.length === 0) {
+    tell(context, application, letGo(plan.letGo));
+    return undefined;
+  }
+  const isHealthy = await untilHealthy(context, wanted, entry.delivery.timeoutMs, signal);
   const outcome = await deleteAll(context, application, plan.candidates, prune.protected, signal);
+  outcome.orphaned.push(...plan.letGo.map(({ key }) => parseRefKey(key)));
   tell(context, application, outcome);
   application.counts.pruned = outcome.deleted.length;
   if (outcome.stopped !== undefined) return outcome.stopped;
@@ -66,7 +77,9 @@ export async function removeWhole(context: Context, application: ApplicationStat
     await removeUntil(AbortSignal.any([run.signal, context.signal]), context, application, entry);
   } catch (error) {
     // A newer document may want what is left: its own reconcile follows.
-    if (!run.signal.aborted) throw error;
+    if (run.signal.aborted) return;
+    if (!(error instanceof HookFailed)) throw error;
+    settle(context, application, "Failed", `nothing more is deleted: ${error.message}`);
   } finally {
     application.run = undefined;
   }
@@ -78,7 +91,7 @@ async function removeUntil(
   application: ApplicationState,
   entry: RemoveEntry,
 ): Promise<void> {
-  const { head } = application;
+  const { head, bundle } = application;
   if (head === undefined) {
     application.phase = "Removed";
     context.touched(application);
@@ -92,8 +105,19 @@ async function removeUntil(
     application.reason = `waits: the bundle of ${unknown} is not known, and may hold what would be deleted`;
     return context.touched(application);
   }
+  const needing = neededBy(context.model, application);
+  if (needing.length > 0) {
+    application.waitsFor = new Set(needing);
+    application.reason = `waits until ${needing.join(" and ")}, which needs it, is removed`;
+    return context.touched(application);
+  }
+  const hooks = async (phase: "delete" | "deleted"): Promise<void> => {
+    if (entry.mode === "delete" && head.run !== null && bundle !== undefined)
+      await runHooks(context, application, head.run, bundle, phase, signal);
+  };
+  await hooks("delete");
   const plan = planPrune({
-    inventory: head.inventory,
+    inventory: application.head!.inventory,
     wanted: new Set(),
     ...elsewhere(context.model, application),
     budget: "none",
@@ -109,11 +133,18 @@ async function removeUntil(
     await saveHead(context, application, { ...application.head!, complete: false });
     return context.touched(application);
   }
+  await hooks("deleted");
+  if (entry.mode === "delete") {
+    const deleted = await deleteLeftovers(context, application, bundle?.hooks() ?? []);
+    tell(context, application, { deleted, orphaned: [], stopped: undefined });
+  }
   await context.store.removeHead(application.name, context.signal);
   for (const key of head.inventory.keys()) release(context, application, key);
   application.head = undefined;
   // What a newer document runs again has been fetched already.
-  if (entryOf(context.model, application.name)?.kind !== "run") application.bundle = undefined;
+  const newest = entryOf(context.model, application.name);
+  application.next = newest?.kind === "run" ? bundleOf(application, newest) : undefined;
+  application.bundle = undefined;
   application.phase = "Removed";
   context.touched(application);
 }
@@ -131,7 +162,7 @@ function elsewhere(
     ),
   );
   return {
-    wantedElsewhere: new Set(running.flatMap(({ bundle }) => [...(bundle?.keys ?? [])])),
+    wantedElsewhere: new Set(running.flatMap(({ bundle, next }) => [...(bundle?.keys ?? []), ...(next?.keys ?? [])])),
     ownedElsewhere: new Set(confirmed),
   };
 }
@@ -143,30 +174,18 @@ function elsewhere(
 function isLeftTo(model: Model, other: ApplicationState, key: string, application: ApplicationState): boolean {
   const kind = entryOf(model, other.name)?.kind ?? "hold";
   if (kind === "remove") return false;
-  return kind === "hold" || other.bundle?.keys.has(key) === true || other.name < application.name;
+  return kind === "hold" || isIn(other, key) || other.name < application.name;
 }
 
 /** An Application that runs here by the newest document, and whose objects are not known. */
 function unknownBundle(model: Model, application: ApplicationState): string | undefined {
   const entries = model.document?.state.entries ?? [];
-  const unknown = entries.find(
-    (entry) =>
-      entry.kind === "run" &&
-      entry.application !== application.name &&
-      model.applications.get(entry.application)?.bundle?.digest !== entry.digest,
-  );
+  const unknown = entries.find((entry) => {
+    if (entry.kind !== "run" || entry.application === application.name) return false;
+    const other = model.applications.get(entry.application);
+    return other === undefined || bundleOf(other, entry) === undefined;
+  });
   return unknown?.application;
-}
-
-async function waitForHealth(
-  context: Context,
-  keys: ReadonlySet<string>,
-  limitMs: number,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const areCurrent = (): boolean =>
-    [...keys].every((key) => context.model.tracked.get(key)?.health.state === "Current");
-  return context.until(areCurrent, limitMs, signal);
 }
 
 async function deleteAll(
@@ -184,14 +203,15 @@ async function deleteAll(
     const owned = application.head?.inventory.get(key) ?? planned;
     const ref = parseRefKey(key);
     const address = addressOfKey(key, owned);
-    // Without a uid (never confirmed) or with a protected kind only the living object can tell.
-    const there = owned.uid === "" || isProtected(ref) ? await context.cluster.get(address, context.signal) : undefined;
-    if (owned.uid === "" && (there === undefined || !isOurs(there, context))) {
+    // The living object has the last word: whether it is ours, and whether it says that nobody deletes it.
+    const there = await context.cluster.get(address, context.signal);
+    if (there === undefined || (owned.uid === "" && !isOurs(there, context))) {
       release(context, application, key);
       continue;
     }
-    if (isProtected(ref) && !isPruneAllowed(ref, there?.metadata.annotations, protectedByPolicy)) {
-      if (there !== undefined) outcome.orphaned.push(ref);
+    const { annotations } = there.metadata;
+    if (isKept(annotations) || !isPruneAllowed(ref, annotations, protectedByPolicy)) {
+      outcome.orphaned.push(ref);
       release(context, application, key);
       continue;
     }
@@ -199,7 +219,7 @@ async function deleteAll(
       outcome.stopped = `the agent's limit of deletions an hour is reached: ${describeRef(ref)} and what follows stay for now`;
       return outcome;
     }
-    const uid = owned.uid === "" ? (there?.metadata.uid ?? "") : owned.uid;
+    const uid = owned.uid === "" ? (there.metadata.uid ?? "") : owned.uid;
     if (await deleteOurs(context, address, uid)) outcome.deleted.push(ref);
     release(context, application, key);
   }

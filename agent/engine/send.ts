@@ -45,6 +45,7 @@ export async function send(
     noteHealth(context, tracked, answer);
     if (answer.metadata.deletionTimestamp !== undefined)
       return failed("Terminating", "is being deleted; it is applied again once it is gone");
+    const effect = effectOf(answer, before);
     const owned = {
       apiVersion: desired.object.apiVersion,
       uid: answer.metadata.uid ?? "",
@@ -52,6 +53,7 @@ export async function send(
       baseline: baselineOf(answer, desired.object),
       ...(desired.yielded === undefined || desired.yielded.length === 0 ? {} : { yielded: desired.yielded }),
     };
+    if (desired.once === true) return { ok: true, answer, owned: onceOf(context, owned, answer), effect };
     const application = context.model.applications.get(tracked.application);
     const delivery = application?.head?.run?.delivery;
     if (application !== undefined && delivery !== undefined) {
@@ -59,7 +61,7 @@ export async function send(
       if (!delivery.strict) tellForeign(context, application, tracked, foreign);
       else if (foreign.length > 0) context.look(tracked.key);
     }
-    return { ok: true, answer, owned, effect: effectOf(answer, before) };
+    return { ok: true, answer, owned, effect };
   } catch (error) {
     context.signal.throwIfAborted();
     return { ok: false, failure: failureOf(error) };
@@ -101,6 +103,13 @@ export async function firstContact(
   const taken = await cluster.replace(takeOver(there), signal);
   return cluster.apply(leavingTaken(taken), { force: true, signal });
 }
+
+/** Without a uid when somebody else has made it: then nothing here ever deletes it. */
+const onceOf = (context: Context, owned: Owned, answer: KubeObject): Owned => ({
+  ...owned,
+  uid: isOurs(answer, context) ? owned.uid : "",
+  once: true,
+});
 
 export const isOurs = (object: KubeObject, context: Pick<Context, "clusterId">): boolean =>
   object.metadata.labels?.[agentLabel] === context.clusterId && ownEntry(object) !== undefined;

@@ -58,13 +58,15 @@ export function statusOf(context: Context, application: ApplicationState): Appli
     reason: application.reason === "" ? health.reason : application.reason,
     sinceMs: BigInt(sinceMs(objects, health)),
     appliedAtMs: BigInt(application.lastAppliedAtMs),
-    problems: [...application.problems].slice(0, shownProblems).map(([key, { reason, message, final }]) => ({
-      object: parseRefKey(key),
-      reason,
-      message,
-      final,
-      nextTryAtMs: BigInt(final ? 0 : application.nextTryAtMs),
-    })),
+    problems: [...application.problems]
+      .slice(0, shownProblems)
+      .map(([key, { reason, message, final, nextTryAtMs = 0 }]) => ({
+        object: parseRefKey(key),
+        reason,
+        message,
+        final,
+        nextTryAtMs: BigInt(final ? 0 : nextTryAtMs),
+      })),
     prunePlan: application.prunePlan,
     objects: objects.length,
     current: objects.filter(({ health }) => health.state === "Current").length,

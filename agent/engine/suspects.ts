@@ -62,6 +62,11 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
   if (suspicion.kind === "differs")
     return { ...base, seen: suspicion.seen, kind: suspicion.isReplaced ? DriftKind.REPLACED : DriftKind.CHANGED };
   const there = await context.cluster.get(addressOfKey(key, owned), context.signal);
+  if (desired.once === true && there?.metadata.deletionTimestamp === undefined && there !== undefined) {
+    tracked.health = context.healthOf(there);
+    context.touched(application);
+    return undefined;
+  }
   // A finished Job that is cleaned away is no drift.
   if (there === undefined && owned.done === true) return undefined;
   if (there === undefined) return { ...base, seen: undefined, kind: DriftKind.DELETED };

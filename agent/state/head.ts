@@ -2,7 +2,7 @@ import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { Baseline } from "#agent/drift/baseline.ts";
 import type { Delivery, RunEntry } from "#proto/desired-state.ts";
 import { applicationName, blobAddress, bundleDigest, environmentName, revision } from "#proto/ids.ts";
-import type { ApplicationName, EnvironmentName } from "#proto/ids.ts";
+import type { ApplicationName, BundleDigest, EnvironmentName } from "#proto/ids.ts";
 import { canonicalJson } from "#proto/json.ts";
 
 /** One owned object. Pending: an apply was intended and its result is not known. */
@@ -18,6 +18,8 @@ export type Owned = {
   readonly yielded?: readonly string[];
   /** A Job that was seen Complete: it is not made again for the same desired form. */
   readonly done?: true;
+  /** Created where it was absent, and never updated. Without a uid: it was there already, and is not ours. */
+  readonly once?: true;
 };
 
 /** Objects of one Application by `refKey`. */
@@ -32,6 +34,18 @@ export type Head = {
   /** Every wave of `run` was applied, and pruned as far as the rules allow. */
   readonly complete: boolean;
   readonly inventory: Inventory;
+  readonly hooks?: HooksDone;
+};
+
+/** How far the hooks of one digest are. What is not known to be done is run again. */
+export type HooksDone = {
+  readonly digest: BundleDigest;
+  /** There was nothing of the Application here before this digest, or before one that never became complete. */
+  readonly install: boolean;
+  /** "<phase> <key>" */
+  readonly done: readonly string[];
+  /** By the same names: the uid of what failed, and why. Run again only when a person has deleted that. */
+  readonly failed: Readonly<Record<string, { readonly uid: string; readonly because: string }>>;
 };
 
 type StoredRun = Omit<RunEntry, "sealedKey"> & { sealedKey: string; delivery: Delivery };
@@ -41,6 +55,7 @@ type Stored = {
   environment: string;
   run: StoredRun | null;
   complete: boolean;
+  hooks?: HooksDone;
   chunks: string[];
   /** Differences from the chunks; null: no longer owned. */
   changes: Record<string, Owned | null>;
@@ -57,7 +72,8 @@ export function encodeHead(head: Head, chunks: readonly string[], chunked: Inven
   for (const key of chunked.keys()) if (!head.inventory.has(key)) changes[key] = null;
   const { application, environment, complete } = head;
   const run = head.run && { ...head.run, sealedKey: Buffer.from(head.run.sealedKey).toString("base64") };
-  const stored: Stored = { format: 1, application, environment, run, complete, chunks: [...chunks], changes };
+  const hooks = head.hooks === undefined ? {} : { hooks: head.hooks };
+  const stored: Stored = { format: 1, application, environment, run, complete, ...hooks, chunks: [...chunks], changes };
   return pack(stored);
 }
 
@@ -85,6 +101,7 @@ export function decodeHead(
     complete: stored.complete,
     chunks: stored.chunks,
     inventory,
+    ...(stored.hooks === undefined ? {} : { hooks: stored.hooks }),
   };
 }
 
@@ -104,6 +121,7 @@ export const sameOwned = (a: Owned | undefined, b: Owned | undefined): boolean =
     a.baseline?.valueHash === b.baseline?.valueHash &&
     a.baseline?.format === b.baseline?.format &&
     a.done === b.done &&
+    a.once === b.once &&
     (a.yielded ?? []).join() === (b.yielded ?? []).join());
 
 function runOf(stored: StoredRun): RunEntry {

@@ -29,6 +29,8 @@ export class DesiredStates {
   readonly #empty = new Set<ClusterId>();
   /** Revisions that gave the signed digest too, by cluster and entry: the receipts of the one prove the other. */
   readonly #sameDigest = new Map<string, Revision>();
+  /** Named by documents, and nowhere any more. */
+  readonly #lost = new Set<BlobAddress>();
   readonly #signer: Signer;
   readonly #rootKey: Uint8Array;
   readonly #epoch: number;
@@ -53,6 +55,11 @@ export class DesiredStates {
   /** The cluster's agent has no document. */
   learnEmpty(cluster: ClusterId): void {
     if (!this.#known.has(cluster)) this.#empty.add(cluster);
+  }
+
+  /** This blob is lost, and its rendering gives another one of the same digest: documents shall name that. */
+  lose(address: BlobAddress): void {
+    this.#lost.add(address);
   }
 
   known(cluster: ClusterId): Known | undefined {
@@ -99,11 +106,17 @@ export class DesiredStates {
   ): Draft | undefined {
     const known = this.#known.get(cluster);
     const before = new Map((known?.state.entries ?? []).map((entry) => [keyOf(entry), entry]));
-    const filled = decided.map((entry) => fill(entry, before.get(keyOf(entry)), cluster, record, sealed));
+    const isLost = (address: BlobAddress): boolean => this.#lost.has(address);
+    const filled = decided.map((entry) => fill(entry, before.get(keyOf(entry)), cluster, record, sealed, isLost));
     const entries = refuseShared(filled, before, sealed);
     for (const entry of entries) this.#noteRevision(cluster, entry, before.get(keyOf(entry)));
     const healthRules = rulesOf(known?.state.healthRules ?? []);
-    if (known !== undefined && meaningOf(known.state) === meaningOf({ entries, healthRules })) return undefined;
+    const isMoved = entries.some((entry) => {
+      const last = before.get(keyOf(entry));
+      return entry.kind === "run" && last?.kind === "run" && isLost(last.address) && entry.address !== last.address;
+    });
+    if (known !== undefined && !isMoved && meaningOf(known.state) === meaningOf({ entries, healthRules }))
+      return undefined;
     if (known === undefined && entries.length === 0) return undefined;
     const last = known?.state.generation ?? 0n;
     const now = BigInt(nowMs);
@@ -143,9 +156,11 @@ function fill(
   cluster: ClusterId,
   record: ClusterRecord,
   sealed: (digest: BundleDigest) => Sealed | undefined,
+  isLost: (address: BlobAddress) => boolean,
 ): Entry {
   if (entry.kind !== "run") return entry;
-  if (before?.kind === "run" && before.digest === entry.digest) {
+  const isAtHand = before?.kind === "run" && !(isLost(before.address) && sealed(entry.digest) !== undefined);
+  if (before?.kind === "run" && before.digest === entry.digest && isAtHand) {
     const { address, slices, objects, sealedKey } = before;
     return { ...entry, address, slices, objects, sealedKey };
   }

@@ -24,7 +24,7 @@ export type Wanted = {
   readonly parameters?: Readonly<Record<string, string>> | undefined;
   readonly clusterScoped?: readonly string[];
   readonly helm: Omit<HelmInputs, "release" | "namespace"> & {
-    readonly once: readonly unknown[];
+    readonly once: NonNullable<RenderTarget["once"]>;
     /** A chart that lies elsewhere than in the folder. */
     readonly chart?: (ChartSource & { /** For people. */ readonly from: string }) | undefined;
   };
@@ -70,10 +70,6 @@ export async function manifestsOf(tools: Tools, wanted: Wanted): Promise<Manifes
 
 async function released(tools: Tools, wanted: Wanted, source: ChartSource, isElsewhere: boolean) {
   const { helm, application, namespace, folder, fileAt, isFirst, signal } = wanted;
-  if (helm.once.length > 0)
-    throw new RenderRefused(
-      "spec.source.helm.once: agents cannot leave a created object as it is yet: give its content in values",
-    );
   const place = (): Promise<PlacedChart> => placeChart(source);
   await using placed = await (wanted.share ?? alone)(place);
   const values = { folder, ...(isElsewhere ? { read: fileAt } : {}) };
@@ -82,7 +78,12 @@ async function released(tools: Tools, wanted: Wanted, source: ChartSource, isEls
   const [first, second] = await templateChart(tools, placed.value, values, inputs, { renderings, signal });
   // Byte for byte the same holds the same objects: nothing has to be read to know it.
   const isSame = second === undefined || Buffer.compare(first!.bytes, second.bytes) === 0;
-  return { files: [first!], again: isSame ? undefined : [second], isRelease: true } satisfies Partial<RenderTarget>;
+  return {
+    files: [first!],
+    again: isSame ? undefined : [second],
+    isRelease: true,
+    once: helm.once,
+  } satisfies Partial<RenderTarget>;
 }
 
 async function alone(place: () => Promise<PlacedChart>): Promise<Shared<PlacedChart>> {

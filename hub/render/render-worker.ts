@@ -4,7 +4,7 @@ import { createMemo } from "#hub/render/memo.ts";
 import { objectsOf } from "#hub/render/objects.ts";
 import { fillParameters } from "#hub/render/parameters.ts";
 import { YamlProblem } from "#hub/render/kube-yaml.ts";
-import { refuseRandom, withoutLeavingHooks } from "#hub/render/release.ts";
+import { markOnce, refuseRandom, withoutIdleHooks } from "#hub/render/release.ts";
 import { refusePointers } from "#hub/render/pointers.ts";
 import { RenderRefused } from "#hub/render/render-problem.ts";
 import { selected } from "#hub/render/selection.ts";
@@ -23,7 +23,7 @@ function render(target: RenderTarget, contentSecret: Uint8Array): Rendered | Ren
     const read = (files: RenderTarget["files"]): KubeObject[] => {
       const whole = target.isRelease ? files.flatMap(perTemplate) : files;
       const all = objectsOf(whole, namespace, { clusterScoped, read: memo.read });
-      return target.isRelease ? withoutLeavingHooks(all) : all;
+      return withoutIdleHooks(markOnce(all, target.once ?? []));
     };
     const { files, used } = prepared(target);
     const objects = read(files);

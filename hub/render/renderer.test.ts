@@ -50,19 +50,45 @@ test("refuses content that a second rendering does not repeat, with the line to 
   expect(await renderer.render({ ...target, again: target.files })).toMatchObject({ ok: true, objects: 2 });
 });
 
-test("keeps a release's hooks with their weights, but not those that run only when it goes or returns", async () => {
+test("keeps hooks with their weights, but not those that nobody would ever run, and refuses what is no hook", async () => {
   await using renderer = createRenderer(randomBytes(32), 1);
   const hook = (name: string, phases: string): string =>
     `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}, annotations: {helm.sh/hook: "${phases}", helm.sh/hook-weight: "-5", helm.sh/resource-policy: keep}}\n---\n`;
   const text =
-    hook("install", "pre-install,pre-delete") +
     hook("delete", "pre-delete, post-delete") +
+    hook("install", "pre-install,pre-delete") +
     hook("back", "post-rollback");
   const target = { application: "shop", files: [file("x.yaml", text)], namespace: "shop" };
-  const rendered = await renderer.render({ ...target, isRelease: true });
+  const rendered = await renderer.render(target);
   if (!rendered.ok) throw new Error(rendered.because);
   expect(openBundle(rendered.slices, rendered)).toMatchObject([
+    { metadata: { name: "delete" } },
     { metadata: { name: "install", annotations: { "helm.sh/hook-weight": "-5", "helm.sh/resource-policy": "keep" } } },
   ]);
-  expect(await renderer.render(target)).toMatchObject({ objects: 3 });
+  const wrong = { ...target, files: [file("x.yaml", hook("typo", "pre-instal"))] };
+  expect(await renderer.render(wrong)).toMatchObject({
+    ok: false,
+    because: "ConfigMap shop/typo: its hook annotations say pre-instal, which is no hook",
+  });
+});
+
+test("what is created once may be random: it is in the bundle and not in the digest", async () => {
+  await using renderer = createRenderer(randomBytes(32), 1);
+  const target = { application: "shop", files: [random("first")], namespace: "shop" };
+  const once = [{ kind: "Secret", name: "db" }];
+  const outcomes = [
+    await renderer.render({ ...target, once, again: [random("second")] }),
+    await renderer.render({ ...target, once, files: [random("second")] }),
+  ];
+  const [one, two] = outcomes.map((outcome) => (outcome.ok ? outcome : expect.fail(outcome.because)));
+  expect(one!.digest).toBe(two!.digest);
+  expect(one!.address).not.toBe(two!.address);
+  const passwords = [one!, two!].map((rendered) =>
+    openBundle(rendered.slices, rendered).flatMap((object) => (object.kind === "Secret" ? [object["data"]] : [])),
+  );
+  const base64 = (text: string): string => Buffer.from(text).toString("base64");
+  expect(passwords).toEqual([[{ password: base64("first") }], [{ password: base64("second") }]]);
+  // Its name is of the digest: what is added or taken away is another bundle.
+  const without = await renderer.render({ ...target, once, files: [file("chart/templates/x.yaml", settings)] });
+  expect(without).not.toMatchObject({ digest: one!.digest });
 });

@@ -3,7 +3,7 @@ import { toolVersions } from "#hub/render/tools.ts";
 import type { Rendered, RenderProblem, RenderTarget } from "#hub/render/target.ts";
 
 /** Raised when the same files would give another bundle: what was signed is then rendered anew on purpose. */
-export const rendererVersion = `plain/1 kustomize/${toolVersions.kustomize} helm/${toolVersions.helm}`;
+export const rendererVersion = `plain/2 kustomize/${toolVersions.kustomize} helm/${toolVersions.helm}`;
 
 /** A bundle of 10 MiB costs some 200 MB while it is parsed; a bomb ends the worker, not the hub. */
 const workerMegabytes = 512;

@@ -9,7 +9,9 @@ export type RenderTarget = {
   readonly files: readonly ManifestFile[];
   /** A second rendering of the same inputs: objects that differ in it have content that nobody could repeat. */
   readonly again?: readonly ManifestFile[] | undefined;
-  /** Made by Helm: what it would run only when a release goes or returns is no desired object. */
+  /** Objects that are created where they are absent and never updated: nobody could repeat their content. */
+  readonly once?: readonly { readonly kind: string; readonly name: string }[];
+  /** What Helm writes in one: a file for each template is made of it. */
   readonly isRelease?: boolean;
   readonly namespace: string;
   /** Of plain files, those to read. */

@@ -7,6 +7,7 @@ import { openTransport, type Transport } from "#agent/cluster/transport.ts";
 import type { Clock } from "#lib/clock.ts";
 import { refOf, type JsonObject, type KubeObject } from "#proto/object.ts";
 import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
+import type { SharedControlPlane } from "#test/harness/shared-control-plane.ts";
 
 /** Requests by "verb resource"; a dry run is no write and counts as one of its own. */
 export type Counts = Record<string, number>;
@@ -19,7 +20,7 @@ export type AgentOptions = {
 
 /** The API server that a case runs on. */
 export type Backend = AsyncDisposable & {
-  /** Undefined on the simulated one. */
+  /** Undefined on the simulated one, and on one that others use too. */
   readonly plane: ControlPlane | undefined;
   /** Undefined on the real one. */
   readonly simulated: SimulatedCluster | undefined;
@@ -27,7 +28,7 @@ export type Backend = AsyncDisposable & {
   agent(user: string, options?: AgentOptions): Promise<Cluster>;
   /** Somebody else, under a field manager's name. */
   as(manager: string): Promise<Cluster>;
-  /** A controller writes the status of a Deployment. */
+  /** A controller writes the status of a Deployment, a Job or a Pod. */
   writeStatus(object: KubeObject, status: JsonObject): Promise<void>;
   /** What that agent asked for so far, without the Secrets of its memory in `namespace`. */
   requests(user: string, namespace: string): Promise<Counts>;
@@ -36,15 +37,22 @@ export type Backend = AsyncDisposable & {
 export async function realBackend(options: { controllerManager?: boolean } = {}): Promise<Backend> {
   await using started = new AsyncDisposableStack();
   const plane = started.use(await startControlPlane(options));
+  const backend = started.use(backendOn(plane));
+  const all = started.move();
+  return { ...backend, plane, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+/** On an API server that somebody else starts and ends. */
+export function backendOn(plane: SharedControlPlane): Backend {
+  const all = new AsyncDisposableStack();
   const people = new Map<string, Cluster>();
   const open = async (
     user: string,
     { groups = ["system:masters"], ...options }: AgentOptions & { manager?: string } = {},
   ): Promise<Cluster> => openKubernetes(await kubeconfigAccess(await plane.kubeconfig(user, groups)), options);
-  const all = started.move();
   let transport: Transport | undefined;
   return {
-    plane,
+    plane: undefined,
     simulated: undefined,
     agent: (user, options) => open(user, options),
     async as(manager) {
@@ -57,7 +65,8 @@ export async function realBackend(options: { controllerManager?: boolean } = {})
         openTransport(await kubeconfigAccess(await plane.kubeconfig("kubelet", ["system:masters"]))),
       );
       const { namespace = "", name } = object.metadata;
-      const path = `/apis/${object.apiVersion}/namespaces/${namespace}/${object.kind.toLowerCase()}s/${name}/status`;
+      const root = object.apiVersion.includes("/") ? "/apis" : "/api";
+      const path = `${root}/${object.apiVersion}/namespaces/${namespace}/${object.kind.toLowerCase()}s/${name}/status`;
       const body = { status };
       await transport.call({ method: "PATCH", path, contentType: "application/merge-patch+json", body: body });
     },

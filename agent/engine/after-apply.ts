@@ -1,0 +1,46 @@
+import type { Context } from "./context.ts";
+import { disown, ownersOf, type ApplicationState } from "./model.ts";
+import { mayOwnAgain } from "./yielding.ts";
+
+/** Another policy may heal what the last one only told, or own what it let go. */
+export function lookAgain(context: Context, application: ApplicationState): void {
+  for (const [key, { yielded }] of application.head!.inventory) {
+    const tracked = context.model.tracked.get(key);
+    if (tracked?.episode === undefined && yielded === undefined) continue;
+    tracked!.looked = "";
+    context.look(key);
+  }
+}
+
+/** What this Application wants and has applied is its own alone, also when it was that of one that is held now. */
+export function takeFromOthers(context: Context, application: ApplicationState): void {
+  const { model } = context;
+  for (const key of application.bundle!.keys) {
+    const owned = application.head!.inventory.get(key);
+    if (owned === undefined || owned.baseline === null) continue;
+    for (const other of ownersOf(model, key)) {
+      if (other === application) continue;
+      disown(model, other.name, key);
+      context.remember(other);
+      context.look(key);
+    }
+  }
+}
+
+/** What was seen to differ before there was a bundle to say from what. */
+export function lookAtUnjudged(context: Context, application: ApplicationState): void {
+  for (const key of application.head!.inventory.keys()) {
+    const tracked = context.model.tracked.get(key);
+    if (tracked?.isUnjudged !== true) continue;
+    tracked.isUnjudged = false;
+    context.look(key);
+  }
+}
+
+/** What was let go for a reason that may be over, also while the agent was down. */
+export function lookAtYielded(context: Context, application: ApplicationState): void {
+  for (const [key, owned] of application.head?.inventory ?? []) {
+    const desired = owned.yielded === undefined ? undefined : application.bundle?.desired().get(key);
+    if (desired !== undefined && mayOwnAgain(context, key, owned, desired.object)) context.look(key);
+  }
+}

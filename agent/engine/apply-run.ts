@@ -1,0 +1,272 @@
+import { stagesOf } from "#agent/apply/order.ts";
+import type { HooksDone, Owned } from "#agent/state/head.ts";
+import type { RunEntry } from "#proto/desired-state.ts";
+import { canonicalJson } from "#proto/json.ts";
+import { lookAgain, lookAtUnjudged, lookAtYielded, takeFromOthers } from "./after-apply.ts";
+import { applyStage, describeProblems, notCurrent, retryPassing, untilHealthy, type Work } from "./apply-objects.ts";
+import type { Bundle } from "./bundles.ts";
+import { record, saveHead, type Context } from "./context.ts";
+import { deleteLeftovers } from "./hook-objects.ts";
+import { hooksDone } from "./hook-record.ts";
+import { HookFailed, runHooks } from "./hooks.ts";
+import { settle, track, type ApplicationState, type Model } from "./model.ts";
+import { pruneSurplus } from "./pruning.ts";
+
+/** Applies a bundle with its hooks, prunes, and remembers. Throws when it is to be tried again by itself. */
+export async function applyRun(
+  context: Context,
+  application: ApplicationState,
+  newest: RunEntry,
+  bundle: Bundle,
+  signal: AbortSignal,
+): Promise<void> {
+  // Under another address lies the same bundle: the one that is here stays, for its slices are stored.
+  const { address, slices, sealedKey } = bundle.run;
+  const entry: RunEntry = { ...newest, address, slices, sealedKey };
+  if (isAsItShallBe(application, entry, bundle)) {
+    application.head = { ...application.head!, run: entry };
+    takeBundleIntoUse(application, bundle);
+    takeFromOthers(context, application);
+    lookAtUnjudged(context, application);
+    return settle(context, application, "Applied", "");
+  }
+  application.phase = "Applying";
+  application.reason = "";
+  application.problems = new Map();
+  const before = application.bundle;
+  const isOtherPolicy = canonicalJson(application.head?.run?.delivery ?? null) !== canonicalJson(entry.delivery);
+  try {
+    const said = await applyAll(context, application, entry, bundle, signal);
+    if (application.problems.size > 0) return await giveUp(context, application, entry, bundle, signal);
+    await finish(context, application, entry, before, bundle);
+    if (isOtherPolicy) lookAgain(context, application);
+    else lookAtYielded(context, application);
+    bundle.forget();
+    application.lastAppliedAtMs = context.clock.now();
+    settle(context, application, "Applied", said);
+  } catch (error) {
+    if (!(error instanceof HookFailed) || signal.aborted) throw error;
+    application.reason = error.message;
+    await giveUp(context, application, entry, bundle, signal);
+  }
+}
+
+function isAsItShallBe({ head }: ApplicationState, entry: RunEntry, bundle: Bundle): boolean {
+  if (head === undefined || !head.complete || !sameRun(head.run, entry)) return false;
+  return toApply(head.inventory, bundle).size === 0 && [...head.inventory.keys()].every((key) => bundle.keys.has(key));
+}
+
+const toApply = (inventory: ReadonlyMap<string, Owned> | undefined, bundle: Bundle): Set<string> =>
+  new Set([...bundle.desired()].flatMap(([key, { hash }]) => (needsApply(inventory?.get(key), hash) ? [key] : [])));
+
+/** From hooks before to hooks after. Gives a sentence that people should know, or none. */
+async function applyAll(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+  signal: AbortSignal,
+): Promise<string> {
+  const isSameDigest = application.head?.complete === true && application.head.run?.digest === entry.digest;
+  const hooks = async (phase: "pre" | "sync" | "post"): Promise<void> => {
+    if (!isSameDigest) await runHooks(context, application, entry, bundle, phase, signal);
+  };
+  if (bundle.scales) await context.autoscalers.start();
+  context.touched(application);
+  await beginWithHooks(context, application, entry, bundle);
+  await hooks("pre");
+  signal.throwIfAborted();
+  const desired = bundle.desired();
+  const todo = toApply(application.head?.inventory, bundle);
+  application.reason = "";
+  application.counts = { created: 0, configured: 0, unchanged: desired.size - todo.size, pruned: 0 };
+  application.applying = new Set(todo);
+  takeBundleIntoUse(application, bundle);
+  const surplus = [...(application.head?.inventory.keys() ?? [])].some((key) => !desired.has(key));
+  if (todo.size > 0 || surplus || application.head?.run?.digest !== entry.digest)
+    await intend(context, application, entry, bundle, todo);
+  const late = (): Promise<void> => failLate(context, application, entry, bundle, signal);
+  const work: Work = { desired, todo, fresh: new Set(), late };
+  for (const stage of stagesOf([...desired.values()].map(({ object }) => object)))
+    if ((await applyStage(context, application, stage, work, signal)) === "refused") break;
+  await retryPassing(context, application, work, signal);
+  application.applying = new Set();
+  if (application.problems.size > 0) return "";
+  const { reason } = application;
+  application.phase = "Applying";
+  await hooks("sync");
+  signal.throwIfAborted();
+  const blocked = await pruneSurplus(context, application, bundle, entry, signal);
+  signal.throwIfAborted();
+  if (!isSameDigest && bundle.phases.has("post")) {
+    await saveHead(context, application, application.head!);
+    await waitHealthy(context, application, entry, bundle, signal);
+    await hooks("post");
+  }
+  return blocked ?? reason;
+}
+
+/** Hooks after an apply find everything healthy, or the apply failed; it is waited for on and on. */
+async function waitHealthy(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+  signal: AbortSignal,
+): Promise<void> {
+  const { timeoutMs } = entry.delivery;
+  const waits = (): string => `its post hooks wait for health: ${notCurrent(context, bundle.keys)}`;
+  application.reason = waits();
+  context.touched(application);
+  while (!(await untilHealthy(context, bundle.keys, timeoutMs, signal))) {
+    application.reason = waits();
+    await failLate(context, application, entry, bundle, signal);
+  }
+  application.phase = "Applying";
+}
+
+/** It takes longer than it may: a failed apply, which goes on all the same. */
+async function failLate(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+  signal: AbortSignal,
+): Promise<void> {
+  if (application.phase === "Failed") return;
+  application.phase = "Failed";
+  context.touched(application);
+  await runFailHooks(context, application, entry, bundle, signal);
+}
+
+/** What was refused for good: said, remembered, and left until another digest or object comes. */
+async function giveUp(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+  signal: AbortSignal,
+): Promise<void> {
+  application.applying = new Set();
+  const because = application.problems.size > 0 ? describeProblems(application) : application.reason;
+  if (application.head !== undefined) await saveHead(context, application, application.head);
+  settle(context, application, "Failed", because);
+  await runFailHooks(context, application, entry, bundle, signal);
+  settle(context, application, "Failed", because);
+}
+
+/** What they do is for people who look into the failure; that one of them fails too changes nothing. */
+async function runFailHooks(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+  signal: AbortSignal,
+): Promise<void> {
+  const { reason } = application;
+  try {
+    await runHooks(context, application, entry, bundle, "fail", signal);
+  } catch (error) {
+    if (!(error instanceof HookFailed)) throw error;
+  }
+  application.reason = reason;
+}
+
+async function finish(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  before: Bundle | undefined,
+  bundle: Bundle,
+): Promise<void> {
+  const { environment } = entry;
+  const gone = before === bundle ? [] : (before?.hooks() ?? []).filter(({ key }) => !isNamed(bundle, key));
+  if (entry.delivery.prune.enabled && gone.length > 0) {
+    const deleted = await deleteLeftovers(context, application, gone);
+    const value = { deleted, orphaned: [], blocked: "", planHash: "", plan: [] };
+    if (deleted.length > 0) record(context, application, { $case: "pruned", value });
+  }
+  if (before !== bundle) before?.forget();
+  await saveHead(context, application, { ...application.head!, environment, run: entry, complete: true });
+  takeFromOthers(context, application);
+  lookAtUnjudged(context, application);
+}
+
+const isNamed = ({ keys, hookKeys }: Bundle, key: string): boolean => keys.has(key) || hookKeys.has(key);
+
+function takeBundleIntoUse(application: ApplicationState, bundle: Bundle): void {
+  application.bundle = bundle;
+  // A newer one may have come since.
+  if (application.next === bundle) application.next = undefined;
+}
+
+/** A first apply that begins with hooks: what they leave is found again by the bundle, so that is stored before them. */
+async function beginWithHooks(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+): Promise<void> {
+  if (application.head !== undefined || !bundle.phases.has("pre")) return;
+  await intend(context, application, entry, bundle, new Set());
+  takeBundleIntoUse(application, bundle);
+}
+
+const hooksOf = ({ phases }: Bundle, hooks: HooksDone): { hooks?: HooksDone } => (phases.size === 0 ? {} : { hooks });
+
+const needsApply = (owned: Owned | undefined, hash: string): boolean =>
+  owned === undefined || owned.baseline === null || owned.applied !== hash;
+
+/** The same objects under the same policy. Another revision may give them, and sealed keys differ each time they are sealed. */
+export const sameRun = (a: RunEntry | null | undefined, b: RunEntry): boolean =>
+  a !== null &&
+  a !== undefined &&
+  a.digest === b.digest &&
+  a.environment === b.environment &&
+  canonicalJson(a.delivery) === canonicalJson(b.delivery);
+
+/** What is about to happen is written down first, so that a crash in the middle orphans nothing and tells no false drift. */
+async function intend(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+  todo: ReadonlySet<string>,
+): Promise<void> {
+  if (application.head?.run?.address !== entry.address)
+    await context.store.saveSlices(entry.address, bundle.slices, context.signal);
+  const inventory = new Map(application.head?.inventory);
+  for (const key of todo) {
+    const { apiVersion } = bundle.desired().get(key)!.object;
+    const before = inventory.get(key) ?? ownedByAnother(context.model, application, key);
+    const { uid = "", applied = "", yielded, once } = before ?? {};
+    inventory.set(key, {
+      apiVersion,
+      uid,
+      applied,
+      baseline: null,
+      ...(yielded === undefined ? {} : { yielded }),
+      ...(once === undefined ? {} : { once }),
+    });
+    track(context.model, key, application.name);
+  }
+  const { name, environment } = { name: application.name, environment: entry.environment };
+  // In force before it is stored: what a heal learns meanwhile goes into this inventory, and is not lost with the last one.
+  const hooks = hooksDone(application, bundle);
+  application.head = {
+    application: name,
+    environment,
+    run: entry,
+    complete: false,
+    inventory,
+    ...hooksOf(bundle, hooks),
+  };
+  await saveHead(context, application, application.head);
+}
+
+/** An object that moves here from another Application keeps what is known of it: it is no first contact. */
+function ownedByAnother(model: Model, application: ApplicationState, key: string): Owned | undefined {
+  for (const other of model.applications.values())
+    if (other !== application && other.head?.inventory.has(key)) return other.head.inventory.get(key);
+  return undefined;
+}

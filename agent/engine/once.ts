@@ -1,0 +1,50 @@
+import { ApiError } from "#agent/cluster/errors.ts";
+import type { Health } from "#agent/health/condition.ts";
+import { describeRef, parseRefKey, type KubeObject } from "#proto/object.ts";
+import type { Desired } from "./bundles.ts";
+import { addressOfKey, record, type Context } from "./context.ts";
+import { setOwned } from "./model.ts";
+import { send } from "./send.ts";
+import { isStill, retryMs, type Again, type Case } from "./suspects.ts";
+import { refKey, refOf } from "#proto/object.ts";
+
+/** The object as it is; made where it is absent. Whoever else has made it keeps it as it is. */
+export async function createOnce({ cluster, signal }: Context, { object }: Desired): Promise<KubeObject> {
+  const address = addressOfKey(refKey(refOf(object)), object);
+  const there = await cluster.get(address, signal);
+  if (there !== undefined) return there;
+  try {
+    return await cluster.apply(object, { signal });
+  } catch (error) {
+    // Somebody was faster.
+    const since = error instanceof ApiError && error.status === 409 ? await cluster.get(address, signal) : undefined;
+    if (since === undefined) throw error;
+    return since;
+  }
+}
+
+/** What is created once was deleted: it is made again, with the content of the bundle that runs. */
+export async function createAgain(context: Context, found: Case): Promise<Again> {
+  const { application, tracked, desired } = found;
+  const sent = await send(
+    context,
+    tracked,
+    desired,
+    () => createOnce(context, desired),
+    () => isStill(context, found),
+  );
+  context.released(tracked);
+  context.touched(application);
+  if (!sent.ok) {
+    tracked.health = {
+      state: "NotFound",
+      reason: `could not be created again: ${sent.failure.message}`,
+    } satisfies Health;
+    return sent.failure.final ? undefined : retryMs;
+  }
+  setOwned(context.model, application.name, tracked.key, sent.owned);
+  context.remember(application);
+  const text = `${describeRef(parseRefKey(tracked.key))} was gone, and is created again: it is there once, and never updated`;
+  record(context, application, { $case: "notice", value: { text } });
+  return undefined;
+}

@@ -1,0 +1,259 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Entry } from "#proto/desired-state.ts";
+import { ApplicationPhase } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import type { KubeObject } from "#proto/object.ts";
+import { backendOn, simulatedBackend, type Backend } from "#test/drift-cases/backend.ts";
+import { World } from "#test/drift-cases/world.ts";
+import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
+import { deployment, finish, give, isThere, job, pod, ready, settings, statusOf, uidOf } from "./apply/objects.ts";
+
+const helm = (phases: string, more: Record<string, string> = {}): Record<string, string> => ({
+  "helm.sh/hook": phases,
+  ...more,
+});
+
+describe.each(["simulated", "real"])("hooks on the %s API server", (which) => {
+  let plane: SharedControlPlane | undefined;
+  let backend: Backend;
+  let round = 0;
+  beforeAll(async () => {
+    plane = which === "real" ? await openSharedControlPlane() : undefined;
+    backend = plane === undefined ? simulatedBackend() : backendOn(plane);
+  });
+  afterAll(async () => {
+    await backend[Symbol.asyncDispose]();
+    await plane?.[Symbol.asyncDispose]();
+  });
+  const open = async (): Promise<World> => {
+    const world = await World.open(backend, `hooks-${which}-${(round += 1)}`);
+    // Hooks have to have a place before anything else is applied.
+    await world.person.create(world.ownNamespace);
+    return world;
+  };
+  const shop = (world: World, ...objects: KubeObject[]): Entry =>
+    world.documents.run("shop", objects, { timeoutMs: 60_000 });
+  const isRunning = (world: World, object: KubeObject) =>
+    world.until(async () => (await isThere(world, object)) && statusOf(world).reason.startsWith("runs"));
+  const isApplied = (world: World) =>
+    world.until(() => statusOf(world).phase === ApplicationPhase.APPLIED && statusOf(world).digest.length > 0);
+
+  test("a hook before an apply ends before anything is applied, and runs once for each digest", async () => {
+    await using world = await open();
+    const migrate = job(world, "migrate", helm("pre-install,pre-upgrade"));
+    give(world, shop(world, migrate, settings(world, "a")));
+    await isRunning(world, migrate);
+    expect(statusOf(world)).toMatchObject({
+      phase: ApplicationPhase.APPLYING,
+      reason: `runs the pre hook Job ${world.namespace}/migrate`,
+    });
+    expect(await isThere(world, settings(world, "a"))).toBe(false);
+    await finish(world, migrate, "succeeded");
+    await isApplied(world);
+    expect(await isThere(world, settings(world, "a"))).toBe(true);
+    // No part of what is owned: one object, no drift when it goes.
+    expect(statusOf(world).objects).toBe(1);
+    const uid = await uidOf(world, migrate);
+
+    // The same digest under another policy runs it no more.
+    await world.take(world.documents.run("shop", [migrate, settings(world, "a")], { timeoutMs: 50_000 }));
+    expect(await uidOf(world, migrate)).toBe(uid);
+
+    give(world, shop(world, migrate, settings(world, "a", { level: "2" })));
+    await world.until(async () => ![undefined, uid].includes(await uidOf(world, migrate)));
+    await finish(world, migrate, "succeeded");
+    await world.until(async () => (await world.value(settings(world, "a"), "data.level")) === "2");
+    await world.engine.settled();
+    await world.delete(migrate);
+    await world.engine.settled();
+    expect(world.drifts()).toEqual([]);
+    expect(await isThere(world, migrate)).toBe(false);
+  });
+
+  test("Helm's hooks of an install run where nothing was, those of an upgrade where something is", async () => {
+    await using world = await open();
+    const install = settings(world, "on-install", {}, helm("pre-install"));
+    const upgrade = settings(world, "on-upgrade", {}, helm("post-upgrade"));
+    await world.take(shop(world, install, upgrade, settings(world, "a")));
+    expect(await isThere(world, install)).toBe(true);
+    expect(await isThere(world, upgrade)).toBe(false);
+    await world.delete(install);
+    await world.take(shop(world, install, upgrade, settings(world, "a", { level: "2" })));
+    expect(await isThere(world, install)).toBe(false);
+    expect(await isThere(world, upgrade)).toBe(true);
+  });
+
+  test("hooks of a phase run by weight, one after the other", async () => {
+    await using world = await open();
+    const first = pod(world, "first", helm("pre-install", { "helm.sh/hook-weight": "-1" }));
+    const second = pod(world, "a-second", helm("pre-install"));
+    give(world, shop(world, second, first, settings(world, "a")));
+    await isRunning(world, first);
+    expect(await isThere(world, second)).toBe(false);
+    await finish(world, first, "succeeded");
+    await world.until(() => isThere(world, second));
+    expect(await isThere(world, settings(world, "a"))).toBe(false);
+    await finish(world, second, "succeeded");
+    await isApplied(world);
+  });
+
+  test("a hook that failed stops the apply; what ran is healed meanwhile; it is tried again when its Job is deleted", async () => {
+    await using world = await open();
+    await world.take(shop(world, settings(world, "a", { level: "1" })));
+    const migrate = job(world, "migrate", { "argocd.argoproj.io/hook": "PreSync" });
+    const cry = settings(world, "cry", {}, { "plumbline.dev/hook": "fail" });
+    give(world, shop(world, migrate, cry, settings(world, "a", { level: "2" })));
+    await isRunning(world, migrate);
+    await finish(world, migrate, "failed");
+    await world.until(() => statusOf(world).phase === ApplicationPhase.FAILED);
+    await world.engine.settled();
+    expect(statusOf(world).reason).toMatch(/^the pre hook Job shop-[-a-z0-9]+\/migrate failed: BackoffLimitExceeded/);
+    expect(world.events("problem")).toMatchObject([{ object: { name: "migrate" }, reason: "HookFailed", final: true }]);
+    expect(await isThere(world, cry)).toBe(true);
+    await world.edit(settings(world, "a"), { "data.level": "by hand" });
+    await world.until(async () => (await world.value(settings(world, "a"), "data.level")) === "1");
+
+    // Another document does not run it again.
+    const uid = await uidOf(world, migrate);
+    await world.stop();
+    await world.start();
+    await world.engine.settled();
+    expect(await uidOf(world, migrate)).toBe(uid);
+    expect(statusOf(world).phase).toBe(ApplicationPhase.FAILED);
+    await world.delete(migrate);
+    await world.until(async () => ![undefined, uid].includes(await uidOf(world, migrate)));
+    await finish(world, migrate, "succeeded");
+    await world.until(async () => (await world.value(settings(world, "a"), "data.level")) === "2");
+    await isApplied(world);
+  });
+
+  test("a hook that does not end within the timeout has failed, and is done if it ends all the same", async () => {
+    await using world = await open();
+    const migrate = pod(world, "migrate", { "plumbline.dev/hook": "pre" });
+    give(world, shop(world, migrate, settings(world, "a")));
+    await isRunning(world, migrate);
+    await world.until(async () => {
+      await world.clock.advance(10_000);
+      return statusOf(world).phase === ApplicationPhase.FAILED;
+    });
+    expect(statusOf(world).reason).toContain("did not end within the Application's timeout");
+    await finish(world, migrate, "succeeded");
+    await isApplied(world);
+  });
+
+  test("a hook after an apply waits for health, and no receipt is given before it ended", async () => {
+    await using world = await open();
+    const check = pod(world, "check", { "argocd.argoproj.io/hook": "PostSync" });
+    give(world, shop(world, check, deployment(world, "web")));
+    await world.until(() => statusOf(world).reason.startsWith("its post hooks wait for health: Deployment"));
+    expect(await isThere(world, check)).toBe(false);
+    await world.backend.writeStatus(deployment(world, "web"), ready);
+    await isRunning(world, check);
+    expect(world.events("receipt")).toEqual([]);
+    await finish(world, check, "succeeded");
+    await isApplied(world);
+    await world.until(() => world.events("receipt").length === 1);
+  });
+
+  test("delete policies: what succeeded goes when its phase is over, what failed goes at once", async () => {
+    await using world = await open();
+    const passing = helm("pre-install", {
+      "helm.sh/hook-delete-policy": "hook-succeeded",
+      "helm.sh/hook-weight": "-1",
+    });
+    const script = settings(world, "script", {}, passing);
+    const failing = helm("pre-install", { "helm.sh/hook-delete-policy": "before-hook-creation,hook-failed" });
+    const migrate = pod(world, "migrate", failing);
+    give(world, shop(world, script, migrate, settings(world, "a")));
+    await isRunning(world, migrate);
+    // The Pod may need it.
+    expect(await isThere(world, script)).toBe(true);
+    await finish(world, migrate, "failed");
+    await world.until(() => statusOf(world).phase === ApplicationPhase.FAILED);
+    await world.engine.settled();
+    expect(await isThere(world, script)).toBe(false);
+    expect(await uidOf(world, migrate)).toBeUndefined();
+    await world.engine.settled();
+    expect(await isThere(world, migrate)).toBe(false);
+  });
+
+  test("an agent that ends while a hook runs goes on waiting for that very run", async () => {
+    await using world = await open();
+    const first = pod(world, "first", helm("pre-install", { "helm.sh/hook-weight": "-1" }));
+    const second = pod(world, "second", helm("pre-install"));
+    give(world, shop(world, first, second, settings(world, "a")));
+    await isRunning(world, first);
+    await finish(world, first, "succeeded");
+    await isRunning(world, second);
+    const uids = [await uidOf(world, first), await uidOf(world, second)];
+    await world.stop();
+    await finish(world, second, "succeeded");
+    await world.start();
+    await isApplied(world);
+    expect([await uidOf(world, first), await uidOf(world, second)]).toEqual(uids);
+  });
+
+  test("an object of somebody else under a hook's name is neither deleted nor overwritten", async () => {
+    await using world = await open();
+    const theirs = pod(world, "migrate", {});
+    await world.person.create({ ...theirs, metadata: { ...theirs.metadata, labels: world.label } });
+    const uid = await uidOf(world, theirs);
+    await world.take(shop(world, pod(world, "migrate", helm("pre-install")), settings(world, "a")));
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.FAILED });
+    expect(statusOf(world).reason).toContain("it exists already, and no hook of shop made it");
+    expect(await uidOf(world, theirs)).toBe(uid);
+    expect(await isThere(world, settings(world, "a"))).toBe(false);
+  });
+
+  test("hooks of a Removal run around its deletions and never before, and what hooks left goes with it", async () => {
+    await using world = await open();
+    const setUp = settings(world, "set-up", {}, helm("pre-install"));
+    const before = pod(world, "before", helm("pre-delete"));
+    const after = pod(world, "after", helm("post-delete"));
+    await world.take(shop(world, setUp, before, after, settings(world, "a")));
+    expect(await isThere(world, before)).toBe(false);
+    expect(await isThere(world, after)).toBe(false);
+    give(world, world.documents.remove("shop", "delete"));
+    await world.until(() => isThere(world, before));
+    expect(await isThere(world, settings(world, "a"))).toBe(true);
+    await finish(world, before, "succeeded");
+    await world.until(() => isThere(world, after));
+    expect(await isThere(world, settings(world, "a"))).toBe(false);
+    await finish(world, after, "succeeded");
+    await world.until(() => statusOf(world).phase === ApplicationPhase.REMOVED);
+    await world.until(async () => !(await isThere(world, setUp)) && !(await isThere(world, after)));
+  });
+
+  test("a failed hook stops a Removal, and one that lets go runs none", async () => {
+    await using world = await open();
+    const before = pod(world, "before", helm("pre-delete"));
+    await world.take(shop(world, before, settings(world, "a")));
+    give(world, world.documents.remove("shop", "delete"));
+    await world.until(() => isThere(world, before));
+    await finish(world, before, "failed");
+    await world.until(() => statusOf(world).phase === ApplicationPhase.FAILED);
+    expect(statusOf(world).reason).toContain("nothing more is deleted: the delete hook Pod");
+    expect(await isThere(world, settings(world, "a"))).toBe(true);
+    await world.take(world.documents.remove("shop", "orphan"));
+    expect(statusOf(world).phase).toBe(ApplicationPhase.REMOVED);
+    expect(await isThere(world, settings(world, "a"))).toBe(true);
+  });
+
+  test("what a hook left is deleted when the hook is no more in Git, and nothing of others", async () => {
+    await using world = await open();
+    const script = settings(world, "script", {}, helm("pre-install,pre-upgrade"));
+    await world.take(shop(world, script, settings(world, "a")));
+    expect(await isThere(world, script)).toBe(true);
+    await world.take(shop(world, settings(world, "a")));
+    expect(await isThere(world, script)).toBe(false);
+    expect(world.events("pruned")).toMatchObject([{ deleted: [{ name: "script" }] }]);
+  });
+
+  test("an object that becomes a hook leaves the inventory and is not pruned", async () => {
+    await using world = await open();
+    await world.take(shop(world, settings(world, "script"), settings(world, "a")));
+    await world.take(shop(world, settings(world, "script", {}, helm("post-upgrade")), settings(world, "a")));
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.APPLIED, objects: 1 });
+    expect(await isThere(world, settings(world, "script"))).toBe(true);
+    expect(world.events("pruned")).toEqual([]);
+  });
+});

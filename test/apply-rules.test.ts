@@ -1,0 +1,224 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Delivery, Entry } from "#proto/desired-state.ts";
+import { ApplicationPhase, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import { applicationName } from "#proto/ids.ts";
+import type { Json, KubeObject } from "#proto/object.ts";
+import { backendOn, simulatedBackend, type Backend } from "#test/drift-cases/backend.ts";
+import { World } from "#test/drift-cases/world.ts";
+import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
+import { deployment, give, isThere, ready, settings, statusOf, uidOf } from "./apply/objects.ts";
+
+const once = { "plumbline.dev/apply": "once" };
+
+describe.each(["simulated", "real"])("rules of applying on the %s API server", (which) => {
+  let plane: SharedControlPlane | undefined;
+  let backend: Backend;
+  let round = 0;
+  beforeAll(async () => {
+    plane = which === "real" ? await openSharedControlPlane() : undefined;
+    backend = plane === undefined ? simulatedBackend() : backendOn(plane);
+  });
+  afterAll(async () => {
+    await backend[Symbol.asyncDispose]();
+    await plane?.[Symbol.asyncDispose]();
+  });
+  const open = async (): Promise<World> => {
+    const world = await World.open(backend, `apply-${which}-${(round += 1)}`);
+    await world.person.create(world.ownNamespace);
+    return world;
+  };
+  const run = (world: World, name: string, objects: KubeObject[], delivery: Partial<Delivery> = {}): Entry =>
+    world.documents.run(name, objects, { timeoutMs: 60_000, ...delivery });
+  const after = (...names: string[]): Partial<Delivery> => ({ dependsOn: names.map(applicationName) });
+  const level = (world: World, name: string) => world.value(settings(world, name), "data.level");
+
+  test("what is created once is made where it is absent, never changed, and made again when it is deleted", async () => {
+    await using world = await open();
+    const secret = (level: string): KubeObject => settings(world, "password", { level }, once);
+    await world.take(run(world, "shop", [secret("first"), settings(world, "a")]));
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.APPLIED, objects: 2, current: 2 });
+    // Another content is no other bundle.
+    const [one, two] = [run(world, "shop", [secret("first")]), run(world, "shop", [secret("second")])];
+    expect(one.kind === "run" && two.kind === "run" && one.digest === two.digest).toBe(true);
+    await world.take(run(world, "shop", [secret("second"), settings(world, "a", { level: "2" })]));
+    expect(await level(world, "a")).toBe("2");
+    expect(await level(world, "password")).toBe("first");
+
+    await world.edit(secret(""), { "data.level": "by hand" });
+    await world.caughtUp();
+    expect(await level(world, "password")).toBe("by hand");
+    const uid = await uidOf(world, secret(""));
+    await world.delete(secret(""));
+    await world.until(async () => ![undefined, uid].includes(await uidOf(world, secret(""))));
+    expect(await level(world, "password")).toBe("second");
+    await world.until(() => world.events("notice").length > 0);
+    expect(world.drifts()).toEqual([]);
+  });
+
+  test("what is created once is let go when it leaves Git, and deleted by a Removal", async () => {
+    await using world = await open();
+    const [a, b] = [settings(world, "a", {}, once), settings(world, "b", {}, once)];
+    await world.take(run(world, "shop", [a, b, settings(world, "c")]));
+    await world.take(run(world, "shop", [b, settings(world, "c")]));
+    expect(await isThere(world, a)).toBe(true);
+    expect(world.events("pruned")).toMatchObject([{ deleted: [], orphaned: [{ name: "a" }] }]);
+    await world.take(world.documents.remove("shop", "delete"));
+    expect(await isThere(world, a)).toBe(true);
+    expect(await isThere(world, b)).toBe(false);
+  });
+
+  test("what somebody else made under the name of what is created once stays as it is, also at a Removal", async () => {
+    await using world = await open();
+    await world.person.create(settings(world, "a", { level: "theirs" }));
+    await world.take(run(world, "shop", [settings(world, "a", { level: "ours" }, once)]));
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.APPLIED, health: Health.CURRENT, objects: 1 });
+    expect((await world.get(settings(world, "a"))).metadata.labels).toBeUndefined();
+    await world.stop();
+    await world.start();
+    await world.engine.settled();
+    expect(statusOf(world)).toMatchObject({ health: Health.CURRENT });
+    await world.take(world.documents.remove("shop", "delete"));
+    expect(await level(world, "a")).toBe("theirs");
+  });
+
+  test("an object that was created once and is then like any other is brought to what Git says", async () => {
+    await using world = await open();
+    await world.take(run(world, "shop", [settings(world, "a", { level: "1" }, once)]));
+    await world.take(run(world, "shop", [settings(world, "a", { level: "2" })]));
+    expect(await level(world, "a")).toBe("2");
+    await world.take(run(world, "shop", [settings(world, "a", { level: "3" }, once)]));
+    expect(await level(world, "a")).toBe("2");
+  });
+
+  test("an Application is applied when those that it depends on are healthy here, and says until then what it waits for", async () => {
+    await using world = await open();
+    const shop = (level: string): Entry => run(world, "shop", [settings(world, "a", { level })], after("db"));
+    const db = (image: string): Entry => {
+      const web = deployment(world, "db");
+      web.metadata.labels = { image };
+      return run(world, "db", [web]);
+    };
+    await world.take(shop("1"));
+    expect(statusOf(world)).toMatchObject({
+      phase: ApplicationPhase.HELD,
+      reason: "waits for db, which is not delivered to this cluster",
+    });
+    await world.take(shop("1"), db("1"));
+    expect(statusOf(world).reason).toMatch(/^waits for db, which is InProgress/);
+    expect(await isThere(world, settings(world, "a"))).toBe(false);
+    await world.backend.writeStatus(deployment(world, "db"), ready);
+    await world.until(() => isThere(world, settings(world, "a")));
+    await world.until(() => statusOf(world).phase === ApplicationPhase.APPLIED);
+
+    // It waits for the newer digest too, and what runs is kept as it was meanwhile.
+    await world.backend.writeStatus(deployment(world, "db"), { ...ready, readyReplicas: 0, availableReplicas: 0 });
+    await world.until(() => statusOf(world, "db").health !== Health.CURRENT);
+    await world.take(shop("2"), db("2"));
+    expect(statusOf(world).reason).toMatch(/^waits for db/);
+    await world.edit(settings(world, "a"), { "data.level": "by hand" });
+    await world.until(async () => (await level(world, "a")) === "1");
+    await world.backend.writeStatus(deployment(world, "db"), ready);
+    await world.until(async () => (await level(world, "a")) === "2");
+  });
+
+  test("two Applications that wait for each other only say so", async () => {
+    await using world = await open();
+    await world.take(
+      run(world, "one", [settings(world, "a")], after("two")),
+      run(world, "two", [settings(world, "b")], after("one")),
+    );
+    expect(statusOf(world, "one").reason).toBe("waits for two, which is Held");
+    expect(await isThere(world, settings(world, "a"))).toBe(false);
+  });
+
+  test("what is removed together goes in the reverse order", async () => {
+    await using world = await open();
+    await world.take(run(world, "db", [settings(world, "b")]));
+    await world.take(run(world, "db", [settings(world, "b")]), run(world, "shop", [settings(world, "a")], after("db")));
+    await world.until(() => statusOf(world).phase === ApplicationPhase.APPLIED);
+    const held = {
+      ...settings(world, "a"),
+      metadata: { name: "a", namespace: world.namespace, finalizers: ["test/held"] },
+    };
+    await world.edit(held, { "metadata.finalizers": ["test.plumbline.dev/held"] });
+    await world.take(world.documents.remove("db", "delete"), world.documents.remove("shop", "delete"));
+    await world.until(() => statusOf(world, "db").phase === ApplicationPhase.REMOVED);
+    const gone = world.events("pruned") as { deleted: { name: string }[] }[];
+    expect(gone.flatMap(({ deleted }) => deleted.map(({ name }) => name))).toEqual(["a", "b"]);
+    await world.edit(held, { "metadata.finalizers": undefined });
+  });
+
+  test("an object that says it is kept is let go, and said so, whatever is removed", async () => {
+    await using world = await open();
+    const keep = settings(world, "keep", {}, { "helm.sh/resource-policy": "keep" });
+    const argo = settings(world, "argo", {}, { "argocd.argoproj.io/sync-options": "Validate=false,Prune=false" });
+    await world.take(run(world, "shop", [keep, argo, settings(world, "a"), settings(world, "b")]));
+    await world.take(run(world, "shop", [keep, settings(world, "b")]));
+    expect(await isThere(world, argo)).toBe(true);
+    expect(await isThere(world, settings(world, "a"))).toBe(false);
+    expect(world.events("pruned")).toMatchObject([{ deleted: [{ name: "a" }], orphaned: [{ name: "argo" }] }]);
+    await world.take(world.documents.remove("shop", "delete"));
+    expect(await isThere(world, keep)).toBe(true);
+    expect(await isThere(world, settings(world, "b"))).toBe(false);
+  });
+
+  test("what cannot be changed is made anew only where the object itself allows it, and only if the server would take it", async () => {
+    await using world = await open();
+    const fixed = (level: string, more: Record<string, Json> = {}, annotations = {}): KubeObject => ({
+      ...settings(world, "fixed", { level }, annotations),
+      immutable: true,
+      ...more,
+    });
+    const allow = { "plumbline.dev/recreate": "allow" };
+    await world.take(run(world, "shop", [fixed("1")]));
+    const uid = await uidOf(world, fixed("1"));
+    await world.take(run(world, "shop", [fixed("2")]));
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.FAILED });
+    expect(await uidOf(world, fixed("1"))).toBe(uid);
+    // An object that would be refused as a new one too is not given up for it.
+    const invalid = fixed("2", { data: { "no key!": "2" } }, allow);
+    if (which === "real") await world.take(run(world, "shop", [invalid]));
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.FAILED });
+    expect(await uidOf(world, fixed("1"))).toBe(uid);
+    await world.take(run(world, "shop", [fixed("2", {}, allow)]));
+    await world.until(() => statusOf(world).phase === ApplicationPhase.APPLIED);
+    expect(await level(world, "fixed")).toBe("2");
+    expect(await uidOf(world, fixed("1"))).not.toBe(uid);
+    expect(world.drifts()).toEqual([]);
+  });
+
+  test("a wave is not begun while something of the one before was refused", async () => {
+    await using world = await open();
+    await world.person.create(settings(world, "theirs", { level: "theirs" }));
+    const later = settings(world, "later", {}, { "plumbline.dev/wave": "1" });
+    await world.take(
+      run(world, "shop", [settings(world, "theirs", { level: "ours" }), settings(world, "same"), later]),
+    );
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.FAILED });
+    expect(await isThere(world, settings(world, "same"))).toBe(true);
+    expect(await isThere(world, later)).toBe(false);
+  });
+
+  test("a wave waits for all of the one before, and goes on after the timeout, saying so", async () => {
+    await using world = await open();
+    const web = deployment(world, "web");
+    const late: KubeObject = {
+      apiVersion: "admissionregistration.k8s.io/v1",
+      kind: "ValidatingWebhookConfiguration",
+      metadata: { name: world.namespace },
+      webhooks: [],
+    };
+    const next = settings(world, "next", {}, { "argocd.argoproj.io/sync-wave": "1" });
+    give(world, run(world, "shop", [web, late, next]));
+    await world.until(() => isThere(world, late));
+    await world.until(() => isThere(world, web));
+    expect(await isThere(world, next)).toBe(false);
+    await world.until(async () => {
+      await world.clock.advance(10_000);
+      return isThere(world, next);
+    });
+    await world.until(() => statusOf(world).phase === ApplicationPhase.APPLIED);
+    expect(statusOf(world).reason).toMatch(/^the next wave was begun although Deployment .* after 60 s$/);
+    await world.take(world.documents.remove("shop", "delete"));
+  });
+});
