@@ -151,6 +151,12 @@ test("14: says unknown for an untracked change", () => {
   });
 });
 
+test("14: who owns an empty value around a changed field did not change it", () => {
+  const around = entry("operator", { "f:spec": { "f:containers": { 'k:{"name":"web"}': { ".": {} } } } });
+  const seen = object((spec) => (web(spec)["image"] = "shop:evil"), [ours(), around]);
+  expect(driftOf(object(), seen, "salt")).toMatchObject({ tool: unknownTool });
+});
+
 test("shows digests in place of secrets and of big values", () => {
   const secret = (value: string): KubeObject => ({
     apiVersion: "v1",

@@ -62,7 +62,8 @@ function changerOf(seen: KubeObject, paths: readonly string[]): { tool: string; 
 
 function owns(entry: ManagedFieldsEntry, seen: KubeObject, paths: readonly string[]): boolean {
   const owned = ownedValues(entry.fieldsV1 ?? {}, seen).map(({ path }) => path);
-  return owned.some((path) => paths.some((changed) => isWithin(path, changed) || isWithin(changed, path)));
+  // Who owns an empty value around it has nothing of what is in it.
+  return owned.some((path) => paths.some((changed) => isWithin(path, changed)));
 }
 
 const timeOf = (entry: ManagedFieldsEntry): number => Date.parse(entry.time ?? "") || 0;

@@ -116,9 +116,9 @@ async function applyOne(
   const namespace = desired.object.metadata.namespace ?? "";
   const run = application.head!.run!;
   const present = desired.once === true ? desired : await applicable(context, key, desired, owned, run);
-  const apply = (): Promise<KubeObject> => {
+  const apply = (found: (there: KubeObject) => void): Promise<KubeObject> => {
     if (desired.once === true) return createOnce(context, desired);
-    if (isFirst) return firstContact(context, desired, run, work.fresh.has(namespace));
+    if (isFirst) return firstContact(context, desired, run, work.fresh.has(namespace), found);
     return context.cluster.apply(present.object, { force: true, signal: context.signal });
   };
   const answered: Sent = await context.telemetry.traced("agent.apply.object", { attributes: { object: key } }, () =>

@@ -188,8 +188,17 @@ async function finish(
   }
   if (before !== bundle) before?.forget();
   await saveHead(context, application, { ...application.head!, environment, run: entry, complete: true });
+  tellRecovered(context, application);
   takeFromOthers(context, application);
   lookAtUnjudged(context, application);
+}
+
+function tellRecovered(context: Context, application: ApplicationState): void {
+  const { memory, head } = application;
+  application.memory = "kept";
+  if (memory !== "lost") return;
+  const text = `the inventory of ${application.name} was made anew: ${head!.inventory.size} objects`;
+  record(context, application, { $case: "notice", value: { text } });
 }
 
 const isNamed = ({ keys, hookKeys }: Bundle, key: string): boolean => keys.has(key) || hookKeys.has(key);

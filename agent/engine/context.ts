@@ -9,6 +9,7 @@ import type { Log } from "#lib/log.ts";
 import type { Slots } from "#lib/slots.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { ClusterId } from "#proto/ids.ts";
+import type { ApplicationName } from "#proto/ids.ts";
 import { parseRefKey, type KubeObject } from "#proto/object.ts";
 import type { Autoscalers } from "./autoscalers.ts";
 import type { Causes } from "./causes.ts";
@@ -41,6 +42,8 @@ export type Context = {
   look(key: string): void;
   /** Saves this Application's head soon: something in it changed without an apply. */
   remember(application: ApplicationState): void;
+  /** The server went back in time, and the agent's own Secrets with it: they are written anew. */
+  memoryDoubted(): void;
   readonly autoscalers: Autoscalers;
   readonly causes: Causes;
   /** Reconciles this Application again soon. */
@@ -62,6 +65,18 @@ export function record(context: Context, application: ApplicationState, body: No
     traceparent: application.traceparent,
     body,
   });
+}
+
+/** Says that part of the agent's own memory was lost, to whoever reads the log and to the hub. `application`: empty when it is of none. */
+export function tellLoss(
+  { clock, journal, log }: Pick<Context, "clock" | "journal" | "log">,
+  application: ApplicationName | "",
+  text: string,
+): void {
+  log.error({ application, problem: text }, "something is wrong with the agent's memory");
+  const atMs = BigInt(clock.now());
+  const value = { text: `the agent's memory: ${text}` };
+  journal.record({ atMs, application, environment: "", traceparent: "", body: { $case: "notice", value } });
 }
 
 /** Saves a head, with the newest document when no Secret holds it yet. */

@@ -7,7 +7,7 @@ import type { BlobAddress } from "#proto/ids.ts";
 import { openKey, SealRefused } from "#proto/sealed-key.ts";
 import { backoffMs } from "#lib/retry.ts";
 import { reasonOf } from "#lib/log.ts";
-import { takeBundle } from "./bundles.ts";
+import { takeBundle, type Bundle } from "./bundles.ts";
 import { record, type Context } from "./context.ts";
 import { applicationOf, bundleOf, entryOf, type ApplicationState, type Model } from "./model.ts";
 
@@ -76,6 +76,7 @@ export async function fetchBundles(context: Context, trust: Trust, fetch: FetchB
       if (!isWanted(context.model, entry)) continue;
       application.next = bundle;
       application.reason = "";
+      await keepAgain(context, application, bundle);
     } catch (error) {
       context.signal.throwIfAborted();
       if (!isWanted(context.model, entry)) continue;
@@ -85,6 +86,22 @@ export async function fetchBundles(context: Context, trust: Trust, fetch: FetchB
     }
   }
   return missing;
+}
+
+/** Its slices were lost from the agent's memory: the next start without a hub needs them. */
+async function keepAgain(
+  { store, signal, log }: Context,
+  application: ApplicationState,
+  bundle: Bundle,
+): Promise<void> {
+  const { head } = application;
+  if (head?.run?.address !== bundle.run.address) return;
+  try {
+    await store.saveSlices(bundle.run.address, bundle.slices, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn({ application: application.name, because: reasonOf(error) }, "bundle not kept; the next start fetches it");
+  }
 }
 
 function isWanted(model: Model, { application, digest }: RunEntry): boolean {

@@ -18,7 +18,7 @@ import { sha256Hex } from "#proto/json.ts";
 import { lookAtYielded } from "./after-apply.ts";
 import { createAutoscalers } from "./autoscalers.ts";
 import { createCauses } from "./causes.ts";
-import { saveHead, type Context } from "./context.ts";
+import { saveHead, tellLoss, type Context } from "./context.ts";
 import { fetchBundles, fetchRetryMs, openStored, takeDocument, type FetchBlob, type Trust } from "./documents.ts";
 import { heal } from "./heal.ts";
 import { createRulesInForce } from "./health-rules.ts";
@@ -81,6 +81,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   let dirty = new Set<ApplicationState>();
   let fetching: Promise<void> = Promise.resolve();
   let fetchRound = 0;
+  let rewriting: Promise<void> | undefined;
 
   const context: Context = {
     cluster,
@@ -110,6 +111,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     },
     again: ({ name }) => reconcilers.add(name),
     slots: new Slots(applicationsAtOnce),
+    memoryDoubted: () => void (rewriting ??= rewriteMemory().finally(() => (rewriting = undefined))),
     autoscalers: createAutoscalers({ cluster, clock, log, signal: life.signal }, (key) => context.look(key)),
     causes: createCauses({
       cluster,
@@ -254,23 +256,55 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     }
   }
 
+  /** Everything that is remembered, into whatever Secrets there are now. */
+  async function rewriteMemory(): Promise<void> {
+    try {
+      await store.recheck(life.signal);
+      model.unsaved ??= model.document?.bytes;
+      for (const application of model.applications.values()) {
+        const { head, bundle } = application;
+        if (head === undefined) continue;
+        if (bundle !== undefined && head.run?.address === bundle.run.address)
+          await store.saveSlices(bundle.run.address, bundle.slices, life.signal);
+        context.remember(application);
+      }
+      tellLoss(context, "", "the API server went back in time; what the agent knows is written anew");
+    } catch (error) {
+      if (!life.signal.aborted)
+        log.warn({ because: reasonOf(error) }, "memory not written anew; the next change does it");
+    }
+  }
+
   async function restore(): Promise<void> {
     const loaded = await store.load(life.signal);
-    for (const problem of loaded.problems) log.error({ problem }, "part of the agent's memory cannot be read");
+    let isToRewrite = false;
+    for (const problem of loaded.problems) tellLoss(context, "", problem);
+    for (const name of loaded.lost) {
+      applicationOf(model, name).memory = "lost";
+      tellLoss(
+        context,
+        name,
+        `the inventory of ${name} cannot be read: it is made anew, and nothing is pruned meanwhile`,
+      );
+    }
     for (const bytes of loaded.envelopes) {
       const taken = verifyDesiredState(bytes, { rootKey: trust.rootKey, cluster: clusterId, now: 0, isStored: true });
-      if (!taken.ok) log.error({ reason: taken.reason }, "a stored document cannot be used");
-      else if (model.document === undefined || compareOrder(taken.highWater, model.document.highWater) > 0)
+      if (!taken.ok) {
+        tellLoss(context, "", `a stored document cannot be used: ${taken.reason}`);
+        store.dropEnvelope(bytes);
+        isToRewrite = true;
+      } else if (model.document === undefined || compareOrder(taken.highWater, model.document.highWater) > 0)
         model.document = { bytes, state: taken.state, highWater: taken.highWater };
     }
     takeHealthRules();
     for (const head of loaded.heads) {
       const application = applicationOf(model, head.application);
       application.head = head;
+      application.memory = "kept";
       application.phase = head.complete ? "Applied" : "Held";
       for (const key of head.inventory.keys()) track(model, key, head.application);
       const problem = openStored(context, trust, application, loaded.slices);
-      if (problem !== undefined) log.error({ problem }, "a stored bundle cannot be used; it is fetched again");
+      if (problem !== undefined) tellLoss(context, head.application, `${problem}; it is fetched again`);
     }
     // Before anything is judged: a scale by an autoscaler is no drift.
     if ([...model.applications.values()].some(({ bundle }) => bundle?.scales === true))
@@ -285,6 +319,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     for (const application of model.applications.values()) {
       lookAtYielded(context, application);
       context.touched(application);
+      if (isToRewrite && application.head !== undefined) context.remember(application);
     }
     if (model.document !== undefined) fetching = quietly(fetchAndReconcile());
   }
@@ -336,6 +371,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         context.causes.ended(),
         fetching,
         collecting,
+        rewriting,
       ]);
     },
   };

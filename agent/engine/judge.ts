@@ -53,6 +53,7 @@ export function judgeList(context: Context, list: ObjectList, keys: readonly Tra
   const listed = BigInt(list.resourceVersion);
   const wentBack = keys.some(({ version, inFlight }) => inFlight === undefined && version > listed);
   if (wentBack) for (const tracked of keys) tracked.version = 0n;
+  if (wentBack) context.memoryDoubted();
   const found = new Map(list.items.map((object) => [refKey(refOf(object)), object]));
   for (const object of list.items) {
     const slot = context.model.hooks.get(refKey(refOf(object)));

@@ -46,6 +46,8 @@ export type Tracked = {
 export type ApplicationState = {
   readonly name: ApplicationName;
   head: Head | undefined;
+  /** Of what it owned when the agent started: read from its head; there was no head; or there was one that cannot be read. */
+  memory: "kept" | "none" | "lost";
   /** Of `head.run`. */
   bundle: Bundle | undefined;
   /** Of the newest run entry, while it is not being applied yet: what runs is healed to `bundle` until then. */
@@ -117,6 +119,7 @@ export function applicationOf(model: Model, name: ApplicationName): ApplicationS
   const fresh: ApplicationState = {
     name,
     head: undefined,
+    memory: "none",
     bundle: undefined,
     next: undefined,
     phase: "Held",

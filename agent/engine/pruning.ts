@@ -92,6 +92,12 @@ async function removeUntil(
   entry: RemoveEntry,
 ): Promise<void> {
   const { head, bundle } = application;
+  if (head === undefined && application.memory === "lost") {
+    application.phase = "Blocked";
+    application.reason =
+      "nothing is deleted: what it owns is not known, because its inventory cannot be read; run it once more, so that its objects are taken over again, and remove it then";
+    return context.touched(application);
+  }
   if (head === undefined) {
     application.phase = "Removed";
     context.touched(application);

@@ -1,13 +1,16 @@
 import { failureOf, type Failure } from "#agent/apply/failure.ts";
 import { ApiError } from "#agent/cluster/errors.ts";
 import { baselineOf } from "#agent/drift/baseline.ts";
+import { driftOf } from "#agent/drift/explain.ts";
 import { ownEntry } from "#agent/drift/fields.ts";
 import type { Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
+import { DriftKind } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 import { takeOver, trackingMark } from "./adopt.ts";
 import { agentLabel, type Desired } from "./bundles.ts";
 import { addressOfKey, type Context } from "./context.ts";
+import { healed } from "./episodes.ts";
 import { versionOf, type Tracked } from "./model.ts";
 import { noteHealth } from "./note-health.ts";
 import { foreignOf, tellForeign, yielding } from "./yielding.ts";
@@ -29,7 +32,7 @@ export async function send(
   context: Context,
   tracked: Tracked,
   desired: Desired,
-  apply: () => Promise<KubeObject>,
+  apply: (found: (there: KubeObject) => void) => Promise<KubeObject>,
   isWanted: () => boolean = () => true,
 ): Promise<Sent> {
   while (tracked.inFlight !== undefined) await tracked.inFlight;
@@ -37,9 +40,9 @@ export async function send(
   if (!isWanted()) return failed(superseded, "something newer is wanted");
   let landed = (): void => undefined;
   tracked.inFlight = new Promise((resolve) => (landed = resolve));
-  const before = tracked.version;
+  let before = tracked.version;
   try {
-    const answer = await apply();
+    const answer = await apply((there) => void (before = versionOf(there)));
     const version = versionOf(answer);
     if (version > tracked.version) tracked.version = version;
     noteHealth(context, tracked, answer);
@@ -71,12 +74,16 @@ export async function send(
   }
 }
 
-/** An object that no inventory of ours names: taken only as its Application's adoption rule allows. */
+/**
+ * An object that no inventory of ours names: taken only as its Application's adoption rule allows. `found`: told of the
+ * object that is there already.
+ */
 export async function firstContact(
   context: Context,
   desired: Desired,
   run: RunEntry,
   isFresh: boolean,
+  found: (there: KubeObject) => void = () => undefined,
 ): Promise<KubeObject> {
   const { cluster, signal } = context;
   const key = refKey(refOf(desired.object));
@@ -84,7 +91,8 @@ export async function firstContact(
   const leavingTaken = (live: KubeObject): KubeObject => yielding(context, key, desired, live).object;
   const there = isFresh ? undefined : await cluster.get(address, signal);
   if (there === undefined) return cluster.apply(desired.object, { signal });
-  if (isOurs(there, context)) return cluster.apply(leavingTaken(there), { force: true, signal });
+  found(there);
+  if (isOurs(there, context)) return takeBack(context, key, there, leavingTaken(there));
   const { adopt } = run.delivery;
   const mark = trackingMark(there);
   if (adopt !== "take" && mark !== undefined)
@@ -110,6 +118,22 @@ const onceOf = (context: Context, owned: Owned, answer: KubeObject): Owned => ({
   uid: isOurs(answer, context) ? owned.uid : "",
   once: true,
 });
+
+/**
+ * An object of ours that no inventory names: the agent ended before it could say so, or its memory was lost. After a loss
+ * nobody can tell drift from a newer revision: what differed is told as drift.
+ */
+async function takeBack(context: Context, key: string, there: KubeObject, wanted: KubeObject): Promise<KubeObject> {
+  const { cluster, model, signal, salt, clock } = context;
+  const answer = await cluster.apply(wanted, { force: true, signal });
+  const tracked = model.tracked.get(key);
+  const application = tracked && model.applications.get(tracked.application);
+  if (tracked === undefined || application === undefined || application.memory === "kept") return answer;
+  const explained = driftOf(answer, there, salt);
+  if (explained !== undefined)
+    healed(context, { application, tracked, kind: DriftKind.CHANGED, seenAtMs: clock.now() }, explained);
+  return answer;
+}
 
 export const isOurs = (object: KubeObject, context: Pick<Context, "clusterId">): boolean =>
   object.metadata.labels?.[agentLabel] === context.clusterId && ownEntry(object) !== undefined;

@@ -31,29 +31,58 @@ export type StoredKeys =
   | { readonly kind: "joined"; readonly keys: AgentKeys };
 
 const secretName = "plumbline-keys";
+/** Ed25519, raw. */
+const rootKeyBytes = 32;
+
+/** Somebody damaged the Secret: only who has a copy of it, or a new join, helps. */
+export class UnreadableKeys extends Error {
+  override readonly name = "UnreadableKeys";
+}
 
 export async function readKeys(cluster: Cluster, namespace: string, signal?: AbortSignal): Promise<StoredKeys> {
   const secret = await cluster.get(addressIn(namespace), signal);
   if (secret === undefined) return { kind: "none" };
-  const data = secret["data"] as Record<string, string>;
-  const text = (field: string): string => Buffer.from(data[field] ?? "", "base64").toString("utf8");
+  return keysOf((secret["data"] ?? {}) as Record<string, string>, namespace);
+}
+
+function keysOf(data: Record<string, string>, namespace: string): StoredKeys {
+  const unreadable = (field: string, cause?: unknown): UnreadableKeys =>
+    new UnreadableKeys(
+      `Secret ${namespace}/${secretName}: field ${field} cannot be read; put the Secret back, or delete it, revoke this cluster and join it again: nothing is deleted meanwhile`,
+      { cause },
+    );
+  const text = (field: string): string => {
+    const found = Buffer.from(data[field] ?? "", "base64").toString("utf8");
+    if (found === "") throw unreadable(field);
+    return found;
+  };
+  const read = <T>(field: string, parse: (text: string) => T): T => {
+    try {
+      return parse(text(field));
+    } catch (error) {
+      // What a parser says may quote a key.
+      throw error instanceof UnreadableKeys ? error : unreadable(field);
+    }
+  };
   const draft: DraftKeys = {
     hub: text("hub"),
     tlsKeyPem: text("tlsKey"),
     csrPem: text("csr"),
-    sealingKey: createPrivateKey(text("sealingKey")),
+    sealingKey: read("sealingKey", createPrivateKey),
     nkeySeed: text("nkeySeed"),
   };
   if (data["certificate"] === undefined) return { kind: "draft", keys: draft };
+  const rootKey = Buffer.from(data["rootKey"] ?? "", "base64");
+  if (rootKey.length !== rootKeyBytes) throw unreadable("rootKey");
   const keys = {
     ...draft,
-    cluster: clusterId(text("cluster")),
+    cluster: read("cluster", clusterId),
     certificatePem: text("certificate"),
     caPem: text("ca"),
     natsJwt: text("natsJwt"),
     natsUrls: text("natsUrls").split(",").filter(Boolean),
-    rootKey: Buffer.from(data["rootKey"] ?? "", "base64"),
-    notAfterMs: Number(text("notAfterMs")),
+    rootKey,
+    notAfterMs: read("notAfterMs", Number),
   };
   return { kind: "joined", keys };
 }

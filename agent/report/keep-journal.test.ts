@@ -118,12 +118,13 @@ test("a Secret that is no journal is told, and written over", async () => {
     manager: "kubectl",
   });
   const second = await start();
-  expect(texts(second.journal)).toEqual([]);
-  expect(lines.join("\n")).toContain("plumbline-journal cannot be read");
+  const said = "Secret plumbline-journal cannot be read: what happened while the hub was away is lost";
+  expect(texts(second.journal)).toEqual([said]);
+  expect(lines.join("\n")).toContain(said);
   second.journal.record(notice("b"));
   await second.stop();
   const third = await start();
-  expect(texts(third.journal)).toEqual(["b"]);
+  expect(texts(third.journal)).toEqual([said, "b"]);
   await third.stop();
   await first.stop();
 });

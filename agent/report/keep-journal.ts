@@ -26,7 +26,7 @@ type Parts = { readonly cluster: Cluster; readonly namespace: string; readonly c
 export async function readKeptJournal(parts: Parts, signal: AbortSignal): Promise<KeptJournal> {
   const { cluster, namespace, clock, log } = parts;
   const secret = await getSecret(cluster, namespace, name, signal);
-  const events = secret === undefined ? [] : eventsOf(dataOf(secret)["journal"] ?? "", log);
+  const events = secret === undefined ? [] : eventsOf(dataOf(secret)["journal"] ?? "", log, clock.now());
   let resourceVersion = secret?.metadata.resourceVersion;
   let isStored = events.length > 0;
   let written = "";
@@ -82,16 +82,15 @@ export async function readKeptJournal(parts: Parts, signal: AbortSignal): Promis
 /** Another one when something was recorded, acknowledged or dropped. */
 const standOf = ({ range: { first, last } }: Journal): string => `${first} ${last}`;
 
-function eventsOf(text: string, log: Log): Event[] {
+function eventsOf(text: string, log: Log, nowMs: number): Event[] {
   if (text === "") return [];
   try {
     return unpackJournal(Buffer.from(text, "base64"));
   } catch (error) {
     if (!(error instanceof UnreadableJournal)) throw error;
-    log.error(
-      { because: error.message },
-      `Secret ${name} cannot be read: what happened while the hub was away is lost`,
-    );
-    return [];
+    const text = `Secret ${name} cannot be read: what happened while the hub was away is lost`;
+    log.error({ because: error.message }, text);
+    const body = { $case: "notice", value: { text } } as const;
+    return [{ sequence: 0n, atMs: BigInt(nowMs), application: "", environment: "", traceparent: "", body }];
   }
 }

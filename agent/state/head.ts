@@ -1,4 +1,4 @@
-import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { Baseline } from "#agent/drift/baseline.ts";
 import type { Delivery, RunEntry } from "#proto/desired-state.ts";
 import { applicationName, blobAddress, bundleDigest, environmentName, revision } from "#proto/ids.ts";
@@ -136,7 +136,9 @@ function runOf(stored: StoredRun): RunEntry {
   };
 }
 
-const pack = (value: unknown): Buffer => zstdCompressSync(canonicalJson(value));
+// Its checksum makes a byte that was changed by hand an error, and never another object's name or uid.
+const pack = (value: unknown): Buffer =>
+  zstdCompressSync(canonicalJson(value), { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
 
 function unpack<T>(bytes: Uint8Array, what: string): T {
   try {

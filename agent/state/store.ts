@@ -1,18 +1,8 @@
 import type { Cluster, KindInfo } from "#agent/cluster/cluster.ts";
 import type { ApplicationName, BlobAddress } from "#proto/ids.ts";
-import { sha256Hex } from "#proto/json.ts";
 import type { KubeObject } from "#proto/object.ts";
-import {
-  decodeChunk,
-  decodeHead,
-  encodeChunk,
-  encodeHead,
-  sameOwned,
-  UnreadableState,
-  type Head,
-  type Inventory,
-  type Owned,
-} from "./head.ts";
+import { encodeChunk, encodeHead, sameOwned, type Head, type Inventory, type Owned } from "./head.ts";
+import { addressNote, addressOfSlice, chunkName, headName, labelOf, readSecrets, sliceNote } from "./read.ts";
 import { createOnce, dataOf, deleteSecret, replaceOrCreate, secretOf, stateLabel } from "./secrets.ts";
 
 /** Past so many changed entries a head would grow with the Application; they move into a chunk. */
@@ -22,6 +12,8 @@ const chunkEntries = 2_000;
 
 export type Loaded = {
   readonly heads: readonly Head[];
+  /** Applications whose heads are there and cannot be read: what they own is not known. */
+  readonly lost: readonly ApplicationName[];
   /** The newest document taken, by each place that holds one. */
   readonly envelopes: readonly Uint8Array[];
   readonly slices: ReadonlyMap<BlobAddress, readonly Uint8Array[]>;
@@ -32,6 +24,10 @@ export type Loaded = {
 /** The agent's memory: Secrets in its own namespace. A head is replaced under its resourceVersion: the only commit point. */
 export type StateStore = {
   load(signal?: AbortSignal): Promise<Loaded>;
+  /** Looks which chunks and slices are still there: somebody deleted some, or the server went back in time. */
+  recheck(signal?: AbortSignal): Promise<void>;
+  /** This one cannot be used: no head is written with it again. */
+  dropEnvelope(envelope: Uint8Array): void;
   /** Before the head that points to them. */
   saveSlices(address: BlobAddress, slices: readonly Uint8Array[], signal?: AbortSignal): Promise<void>;
   /** `envelope`: the document from which this head follows, when it is newer than what is stored. */
@@ -50,6 +46,7 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
   const chunkUids = new Map<string, string>();
   const sliceUids = new Map<string, { uid: string; address: BlobAddress }>();
   let document: Kept | undefined;
+  let isMeddled = false;
 
   const write = async (
     name: string,
@@ -59,7 +56,7 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
     signal?: AbortSignal,
   ): Promise<{ resourceVersion: string; uid: string }> => {
     const secret = secretOf(namespace, name, label, data);
-    const stored = await replaceOrCreate(cluster, secret, known?.resourceVersion, signal);
+    const stored = await replaceOrCreate(cluster, secret, known?.resourceVersion, signal, () => (isMeddled = true));
     return { resourceVersion: stored.metadata.resourceVersion ?? "", uid: stored.metadata.uid ?? "" };
   };
 
@@ -68,7 +65,7 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
     const entries = [...inventory];
     for (let from = 0; from < entries.length; from += chunkEntries) {
       const bytes = encodeChunk(entries.slice(from, from + chunkEntries));
-      const name = `plumbline-inventory-${sha256Hex(bytes).slice(0, 32)}`;
+      const name = chunkName(bytes);
       names.push(name);
       if (chunkUids.has(name)) continue;
       const data = { chunk: bytes.toString("base64") };
@@ -77,33 +74,70 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
     return names;
   };
 
+  const list = async (signal?: AbortSignal): Promise<KubeObject[]> => {
+    const kind = (await cluster.kindOf("v1", "Secret", signal)) as KindInfo;
+    const either = signal === undefined ? {} : { signal };
+    return (await cluster.list(kind, { namespace, labelSelector: stateLabel, ...either })).items;
+  };
+
+  /** What is not sound is as if it were not there: it is made anew when it is needed. */
+  const know = (items: readonly KubeObject[], sound: ReadonlySet<string>): void => {
+    chunkUids.clear();
+    sliceUids.clear();
+    for (const secret of items) {
+      const { name, uid = "" } = secret.metadata;
+      if (!sound.has(name)) continue;
+      if (labelOf(secret) === "chunk") chunkUids.set(name, uid);
+      if (labelOf(secret) === "slice") sliceUids.set(name, { uid, address: addressOfSlice(secret) });
+    }
+  };
+
+  const recheck = async (signal?: AbortSignal): Promise<void> => {
+    isMeddled = false;
+    const items = await list(signal);
+    know(items, readSecrets(items).sound);
+    for (const [application, kept] of heads)
+      if (!kept.chunks.every((name) => chunkUids.has(name)))
+        heads.set(application, { ...kept, chunks: [], chunked: new Map() });
+  };
+
+  const saveHead = async (head: Head, envelope: Uint8Array | undefined, signal?: AbortSignal): Promise<void> => {
+    const kept = heads.get(head.application);
+    let { chunks, chunked } = kept ?? { chunks: [], chunked: new Map<string, Owned>() };
+    if (heavyChanges(head.inventory, chunked) > inlineEntries) {
+      chunks = await saveChunks(head.inventory, signal);
+      chunked = head.inventory;
+    }
+    const newest = envelope === undefined ? (kept?.envelope ?? "") : Buffer.from(envelope).toString("base64");
+    const data = { head: encodeHead(head, chunks, chunked).toString("base64"), envelope: newest };
+    const stored = await write(headName(head.application), "head", data, kept, signal);
+    heads.set(head.application, { ...stored, envelope: newest, chunks, chunked: new Map(chunked) });
+  };
+
   return {
     async load(signal) {
-      const kind = (await cluster.kindOf("v1", "Secret", signal)) as KindInfo;
-      const { items } = await cluster.list(kind, {
-        namespace,
-        labelSelector: stateLabel,
-        ...(signal === undefined ? {} : { signal }),
-      });
-      const loaded = readSecrets(items);
-      for (const secret of items) {
-        const { name, uid = "" } = secret.metadata;
-        if (labelOf(secret) === "chunk") chunkUids.set(name, uid);
-        if (labelOf(secret) === "slice")
-          sliceUids.set(name, { uid, address: (secret.metadata.annotations?.[addressNote] ?? "") as BlobAddress });
-        if (labelOf(secret) === "document") document = keptOf(secret, [], new Map());
-      }
-      for (const { secret, chunks, chunked, head } of loaded.heads)
+      const items = await list(signal);
+      const read = readSecrets(items);
+      know(items, read.sound);
+      for (const secret of items) if (labelOf(secret) === "document") document = keptOf(secret, [], new Map());
+      for (const { secret, chunks, chunked, head } of read.heads)
         heads.set(head.application, keptOf(secret, chunks, chunked));
       return {
-        heads: loaded.heads.map(({ head }) => head),
-        envelopes: [...items].flatMap((secret) => {
+        heads: read.heads.map(({ head }) => head),
+        lost: read.lost,
+        envelopes: items.flatMap((secret) => {
           const envelope = dataOf(secret)["envelope"];
-          return envelope === undefined ? [] : [Buffer.from(envelope, "base64")];
+          return envelope === undefined || envelope === "" ? [] : [Buffer.from(envelope, "base64")];
         }),
-        slices: loaded.slices,
-        problems: loaded.problems,
+        slices: read.slices,
+        problems: read.problems,
       };
+    },
+    recheck,
+    dropEnvelope(envelope) {
+      const text = Buffer.from(envelope).toString("base64");
+      for (const [application, kept] of heads)
+        if (kept.envelope === text) heads.set(application, { ...kept, envelope: "" });
     },
     async saveSlices(address, slices, signal) {
       for (const [n, slice] of slices.entries()) {
@@ -115,16 +149,11 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
       }
     },
     async saveHead(head, envelope, signal) {
-      const kept = heads.get(head.application);
-      let { chunks, chunked } = kept ?? { chunks: [], chunked: new Map<string, Owned>() };
-      if (heavyChanges(head.inventory, chunked) > inlineEntries) {
-        chunks = await saveChunks(head.inventory, signal);
-        chunked = head.inventory;
-      }
-      const newest = envelope === undefined ? (kept?.envelope ?? "") : Buffer.from(envelope).toString("base64");
-      const data = { head: encodeHead(head, chunks, chunked).toString("base64"), envelope: newest };
-      const stored = await write(headName(head.application), "head", data, kept, signal);
-      heads.set(head.application, { ...stored, envelope: newest, chunks, chunked: new Map(chunked) });
+      await saveHead(head, envelope, signal);
+      if (!isMeddled) return;
+      // Whoever took the head away may have taken what it points to.
+      await recheck(signal);
+      await saveHead(head, envelope, signal);
     },
     async removeHead(application, signal) {
       const kept = heads.get(application);
@@ -157,11 +186,6 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
   };
 }
 
-const addressNote = "plumbline.dev/address";
-const sliceNote = "plumbline.dev/slice";
-const headName = (application: string): string => `plumbline-application-${application}`;
-const labelOf = (secret: KubeObject): string | undefined => secret.metadata.labels?.[stateLabel];
-
 // Pending entries are a few bytes; what weighs is hashes.
 function heavyChanges(inventory: Inventory, chunked: Inventory): number {
   let changes = 0;
@@ -177,43 +201,3 @@ const keptOf = (secret: KubeObject, chunks: readonly string[], chunked: Inventor
   chunks,
   chunked,
 });
-
-function readSecrets(items: readonly KubeObject[]) {
-  const problems: string[] = [];
-  const chunks = new Map<string, Inventory>();
-  const slices = new Map<BlobAddress, Uint8Array[]>();
-  const attempt = (secret: KubeObject, read: () => void): void => {
-    try {
-      read();
-    } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      problems.push(`Secret ${secret.metadata.name}: ${error.message}`);
-    }
-  };
-  for (const secret of items) {
-    const bytes = (field: string): Buffer => {
-      const text = dataOf(secret)[field];
-      if (text === undefined) throw new UnreadableState(`has no ${field}`);
-      return Buffer.from(text, "base64");
-    };
-    if (labelOf(secret) === "chunk")
-      attempt(secret, () => chunks.set(secret.metadata.name, decodeChunk(bytes("chunk"))));
-    if (labelOf(secret) !== "slice") continue;
-    attempt(secret, () => {
-      const address = (secret.metadata.annotations?.[addressNote] ?? "") as BlobAddress;
-      const all = slices.get(address) ?? [];
-      all[Number(secret.metadata.annotations?.[sliceNote])] = bytes("slice");
-      slices.set(address, all);
-    });
-  }
-  const heads: { head: Head; secret: KubeObject; chunks: readonly string[]; chunked: Inventory }[] = [];
-  for (const secret of items.filter((item) => labelOf(item) === "head"))
-    attempt(secret, () => {
-      const { chunks: names, ...head } = decodeHead(Buffer.from(dataOf(secret)["head"] ?? "", "base64"), (name) =>
-        chunks.get(name),
-      );
-      const chunked = new Map(names.flatMap((name) => [...(chunks.get(name) ?? [])]));
-      heads.push({ head, secret, chunks: names, chunked });
-    });
-  return { heads, slices, problems };
-}

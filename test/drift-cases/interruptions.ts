@@ -79,6 +79,7 @@ export const interruptionCases: readonly DriftCase[] = [
       reported: [
         "changed, healed: data.level by unknown (admission or a forged entry)",
         "deleted, healed by unknown (admission or a forged entry)",
+        "the agent's memory: the API server went back in time; what the agent knows is written anew",
       ],
       restored: true,
       writes: { "patch configmaps": 2 },
@@ -105,7 +106,13 @@ export const interruptionCases: readonly DriftCase[] = [
           async () => (await levelOf(world, a)) === "new" && (await world.person.get(world.address(b))) !== undefined,
         );
       });
-      // Its own memory is as old as all the rest: the next revision is saved over it.
+      // Its own memory was as old as all the rest, and was written anew: another start knows what this one knew.
+      await world.stop();
+      const told = world.journal.range.last;
+      await world.start();
+      await world.caughtUp();
+      assert.deepEqual(world.reports(told), []);
+      assert.equal(world.engine.statuses()[0]?.objects, 4);
       await world.deploy([...newer.slice(1), { ...a, data: { level: "newest" } }]);
       assert.equal(await levelOf(world, a), "newest");
       assert.equal(world.engine.statuses()[0]?.reason, "");

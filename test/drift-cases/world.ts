@@ -56,10 +56,15 @@ export class World implements AsyncDisposable {
 
   static async open(backend: Backend, name: string): Promise<World> {
     const world = new World(backend, name);
-    world.person = await backend.as("kubectl-edit");
-    await world.person.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: world.agentNamespace } });
-    await world.start();
+    await world.begin();
     return world;
+  }
+
+  /** The agent's first start. */
+  async begin(): Promise<void> {
+    this.person = await this.backend.as("kubectl-edit");
+    await this.person.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: this.agentNamespace } });
+    await this.start();
   }
 
   get label(): Record<string, string> {
@@ -181,6 +186,20 @@ export class World implements AsyncDisposable {
     });
   }
 
+  /** What the agent has not judged as it is now, in words, for whoever waited in vain. */
+  async behind(): Promise<string[]> {
+    const all = await Promise.all(
+      this.#deployed.map(async (object) => {
+        const there = await this.person.get(this.address(object));
+        const judged = this.#judged.get(refKey(refOf(object)));
+        if (there === undefined ? typeof judged === "bigint" : !isAtLeast(judged, there))
+          return [`${refKey(refOf(object))}: judged ${judged}, is ${JSON.stringify(there?.metadata ?? "gone")}`];
+        return [];
+      }),
+    );
+    return [...all.flat(), ...this.engine.statuses().map(({ reason }) => reason)];
+  }
+
   /** Waits for what a watch brings; the test's own limit is the only clock. */
   async until(holds: () => boolean | Promise<boolean>): Promise<void> {
     while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -226,7 +245,7 @@ export class World implements AsyncDisposable {
         body?.$case === "drift"
           ? [describe(body.value)]
           : body?.$case === "notice"
-            ? [body.value.text.slice(body.value.text.indexOf("foreign fields"))]
+            ? [body.value.text.slice(Math.max(0, body.value.text.indexOf("foreign fields")))]
             : [],
       );
   }
