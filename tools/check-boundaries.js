@@ -15,13 +15,8 @@ const rules = [
   },
   {
     in: /^(?!agent\/cluster\/|test\/).*/,
-    never: /^@kubernetes\/client-node$/,
+    never: /^(undici|@kubernetes\/client-node)$/,
     because: "only agent/cluster talks to Kubernetes",
-  },
-  {
-    in: /^(?!agent\/cluster\/|hub\/git\/|test\/).*/,
-    never: /^undici$/,
-    because: "only agent/cluster and hub/git hold kept connections of their own",
   },
   {
     in: /^agent\//,

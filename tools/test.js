@@ -7,7 +7,13 @@ await explain(async () => {
   await ensurePackages();
   await ensureServers(servers.map(({ name }) => name));
   const clean = runSteps(staticSteps);
-  const { passed, failed, skipped } = await runTests(process.argv.slice(2));
+  const { passed, failed, skipped } = await runTests([
+    "--project",
+    "unit",
+    "--project",
+    "journeys",
+    ...process.argv.slice(2),
+  ]);
   process.stdout.write(`\n${passed} passed, ${failed + (clean ? 0 : 1)} failed, ${skipped} skipped\n`);
   if (!clean || failed > 0) process.exitCode = 1;
 });
