@@ -267,10 +267,8 @@ test.each([
   ["an unknown tag", "a: !run x\n"],
   ["no number", "a: .nan\n"],
   ["a file that is too large", " ".repeat(512 * 1024 + 1)],
-])("a bomb is refused quickly: %s", { timeout: 60_000 }, (_, text) => {
-  // Of the processor, not of the clock: a busy machine must not make it a bomb.
-  const start = process.threadCpuUsage();
+])("a bomb is refused quickly: %s", (_, text) => {
+  const start = performance.now();
   expect(problemsOf({ "bomb.yaml": text })[0]).toMatch(/^bomb\.yaml:\d+: /);
-  const { user, system } = process.threadCpuUsage(start);
-  expect((user + system) / 1_000).toBeLessThan(5_000);
+  expect(performance.now() - start).toBeLessThan(5_000);
 });

@@ -1,15 +1,19 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { apply } from "#test/bench/apply.ts";
 import { driftCaseTable } from "#test/bench/drift-cases.ts";
+import { driftFuzz } from "#test/bench/drift-fuzz.ts";
 import { machine, type BenchResult } from "#test/bench/figures.ts";
 import { commit, quiet, restart } from "#test/bench/fleet.ts";
 
-const benches: Readonly<Record<string, (quick: boolean) => Promise<Pick<BenchResult, "runs" | "figures">>>> = {
+const benches: Readonly<
+  Record<string, (quick: boolean, options: readonly string[]) => Promise<Pick<BenchResult, "runs" | "figures">>>
+> = {
   apply,
   commit,
   quiet,
   restart,
   "drift-cases": driftCaseTable,
+  "drift-fuzz": driftFuzz,
 };
 
 const [name = "", ...flags] = process.argv.slice(2);
@@ -21,7 +25,7 @@ if (bench === undefined) {
   process.exit(2);
 }
 const quick = flags.includes("--quick");
-const result: BenchResult = { bench: name, machine: machine("1.36.3"), quick, ...(await bench(quick)) };
+const result: BenchResult = { bench: name, machine: machine("1.36.3"), quick, ...(await bench(quick, flags)) };
 for (const [figure, { value, unit, min, max, goal, ok }] of Object.entries(result.figures))
   process.stdout.write(
     `${ok ? "ok  " : "over"}  ${figure.padEnd(28)} ${String(value).padStart(9)} ${unit.padEnd(9)} ${min} … ${max}   goal ${goal}\n`,

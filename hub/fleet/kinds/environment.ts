@@ -1,10 +1,9 @@
 import { z } from "zod";
-import { duration, environment, name, percent, selector, subject, text, unique } from "../fields.ts";
-import { follow } from "./follow.ts";
+import { branch, duration, environment, name, percent, selector, subject, text, unique } from "../fields.ts";
 
 const revisions = z
   .strictObject({
-    follow: follow.optional(),
+    follow: branch.optional(),
     promotedFrom: unique(environment).min(1).optional(),
     auto: z.boolean().optional(),
   })
