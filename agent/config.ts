@@ -7,6 +7,8 @@ export type AgentConfig = {
   readonly context: string | undefined;
   /** Address of the API server inside a cluster. */
   readonly inCluster: { readonly host: string; readonly port: string } | undefined;
+  /** Another folder than Kubernetes' own for the service account's token and CA. */
+  readonly serviceAccountFolder: string | undefined;
   readonly join: { hub: string; token: string; caPin: string; root: string } | undefined;
   readonly otlpEndpoint: string | undefined;
   readonly logLevel: string;
@@ -34,6 +36,7 @@ export function readConfig(
     kubeconfig,
     context: given.context ?? text("PLUMBLINE_CONTEXT"),
     inCluster: host === undefined ? undefined : { host, port },
+    serviceAccountFolder: text("PLUMBLINE_SERVICE_ACCOUNT_FOLDER"),
     join: joinOf(text),
     otlpEndpoint: text("OTEL_EXPORTER_OTLP_ENDPOINT"),
     logLevel: text("PLUMBLINE_LOG_LEVEL") ?? "info",

@@ -14,6 +14,7 @@ import { openReport, type Report } from "#agent/report/report.ts";
 import { compareOrder } from "#proto/desired-state.ts";
 import { systemClock, type Clock } from "#lib/clock.ts";
 import type { Credentials } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import { afterBusyTime, giveBackMemory } from "#lib/give-back.ts";
 import { createLog, reasonOf, type Log } from "#lib/log.ts";
 import { backoffMs } from "#lib/retry.ts";
 import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
@@ -24,6 +25,9 @@ const journalEvents = 10_000;
 const retries = { firstMs: 1_000, capMs: 60_000 };
 /** NATS is asked with fresh credentials after this many failures in a row: its JWT may have ended while we slept. */
 const freshAfterFailures = 3;
+
+/** After so long without a change what an apply needed is given back; collecting takes some 50 ms. */
+const restMs = 10_000;
 
 /** Credentials that live this much longer than the stored ones are stored. */
 const worthKeepingMs = 24 * 3_600_000;
@@ -88,6 +92,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   const journal = new Journal(journalEvents, () => clock.now(), kept.events);
   // Ends after the engine, so that nothing is journalled after its last write.
   await using _keeping = kept.keep(journal, () => report?.isConnected() === true);
+  const rest = afterBusyTime(giveBackMemory, restMs, { clock, signal });
   await using engine = await startEngine({
     cluster,
     clusterId: keys.cluster,
@@ -98,8 +103,11 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     clock,
     log,
     telemetry,
-    // What is told before there is a report is in its Hello.
-    onStatus: (status) => report?.status(status),
+    onStatus: (status) => {
+      rest.busy();
+      // What is told before there is a report is in its Hello.
+      report?.status(status);
+    },
   });
   const reporting = openReport({
     access: () => keys,
@@ -162,7 +170,7 @@ export async function agentProcess(config: AgentConfig, signal: AbortSignal): Pr
   await using telemetry = await openTelemetry("plumbline-agent", config.otlpEndpoint);
   const access =
     config.kubeconfig === undefined
-      ? inClusterAccess(config.inCluster!)
+      ? inClusterAccess(config.inCluster!, config.serviceAccountFolder)
       : await kubeconfigAccess(config.kubeconfig, config.context);
   await using cluster = openKubernetes(access);
   const log = createLog("agent", config.logLevel);

@@ -1,7 +1,7 @@
 // `npm run build`: the release bundles, dist/{hub,agent,plumb}.js. Each runs with Node 24 and nothing beside it,
 // save dist/render-worker.js and dist/verify-worker.js: the hub reads people's files, and checks many signatures, in threads
 // of their own. The second holds openpgp (LGPL-3.0) and nothing else does, so that it can be exchanged. `node tools/build.js FOLDER` builds there.
-import { rmSync, statSync } from "node:fs";
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { ensurePackages, explain, root } from "./setup.js";
 
@@ -30,13 +30,20 @@ await explain(async () => {
         format: "esm",
         codeSplitting: false,
         keepNames: true,
-        minify: { compress: true, mangle: false },
+        minify: true,
         banner: name === "plumb" ? "#!/usr/bin/env node" : "",
       },
       logLevel: "warn",
     });
+    writeInAscii(join(dist, `${name}.js`));
     process.stdout.write(
       `${join(dist, `${name}.js`)} ${(statSync(join(dist, `${name}.js`)).size / 1e6).toFixed(2)} MB\n`,
     );
   }
 });
+
+/** One character beyond ASCII makes V8 keep the whole source at two bytes a character for as long as it runs. */
+function writeInAscii(file) {
+  const escaped = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  writeFileSync(file, readFileSync(file, "utf8").replaceAll(/[\u0080-\uffff]/g, escaped));
+}

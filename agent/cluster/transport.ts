@@ -1,14 +1,11 @@
-import { Agent, ProxyAgent, request, type Dispatcher } from "undici";
+import type { IncomingMessage } from "node:http";
 import type { Access, Credentials } from "#agent/cluster/access.ts";
+import { openConnections, type Connections, type Purpose } from "#agent/cluster/connections.ts";
 import { ApiError } from "#agent/cluster/errors.ts";
 import { systemClock, type Clock } from "#lib/clock.ts";
 import { parseJson, stringifyJson } from "#proto/json.ts";
 import type { Json } from "#proto/object.ts";
 
-/** Kept connections for calls; 4 to 16 in flight measured best, and HTTP/1.1 needs one each. */
-const callConnections = 8;
-/** An API server answers or fails within its own 60 s; beyond that the connection is dead. */
-const answerTimeoutMs = 75_000;
 /** A request that priority and fairness turned away was not begun: it is sent again, this often at the most. */
 const turnedAwayTries = 6;
 /** What a server may ask us to wait; longer than that the caller decides. */
@@ -26,7 +23,7 @@ export type Call = {
   readonly asUser?: string;
 };
 
-/** HTTP to one API server: calls share a few kept connections, each stream has its own. */
+/** HTTP to one API server, under the credentials of now. */
 export type Transport = AsyncDisposable & {
   /** The parsed answer. Throws ApiError for everything but 2xx. */
   call(call: Call): Promise<Json>;
@@ -34,35 +31,32 @@ export type Transport = AsyncDisposable & {
   stream(call: Call): Promise<AsyncIterable<Uint8Array>>;
 };
 
-type Connections = { readonly of: string; readonly calls: Dispatcher; readonly streams: Dispatcher };
-type Answer = Dispatcher.ResponseData;
-
 export function openTransport(access: Access, options: { clock?: Clock } = {}): Transport {
   const clock = options.clock ?? systemClock;
   const retired = new Set<Connections>();
-  let current: Connections | undefined;
+  let current: { readonly of: string; readonly connections: Connections } | undefined;
 
   /** Connections under the certificates of now. What runs on older ones goes on to its end. */
   const connectionsFor = (credentials: Credentials): Connections => {
     const of = tlsText(credentials);
-    if (current?.of === of) return current;
-    if (current !== undefined) retire(current);
-    current = open(access, credentials);
-    return current;
+    if (current?.of === of) return current.connections;
+    if (current !== undefined) retire(current.connections);
+    current = { of, connections: openConnections(access, credentials) };
+    return current.connections;
   };
   const retire = (old: Connections): void => {
     retired.add(old);
     const forget = (): void => void retired.delete(old);
-    Promise.all([old.calls.close(), old.streams.close()]).then(forget, forget);
+    old.retire().then(forget, forget);
   };
 
-  const once = async (call: Call, kind: "calls" | "streams", credentials: Credentials): Promise<Answer> => {
+  const once = (call: Call, purpose: Purpose, credentials: Credentials): Promise<IncomingMessage> => {
     const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query).toString()}`;
-    return request(`${access.server}${call.path}${query}`, {
-      dispatcher: connectionsFor(credentials)[kind],
+    return connectionsFor(credentials).send(purpose, {
+      url: new URL(`${access.server}${call.path}${query}`),
       method: call.method,
-      signal: call.signal ?? null,
-      body: call.body === undefined ? null : stringifyJson(call.body),
+      signal: call.signal,
+      body: call.body === undefined ? undefined : stringifyJson(call.body),
       headers: {
         accept: call.accept ?? "application/json",
         "user-agent": "plumbline-agent",
@@ -73,31 +67,31 @@ export function openTransport(access: Access, options: { clock?: Clock } = {}): 
     });
   };
 
-  const send = async (call: Call, kind: "calls" | "streams"): Promise<Answer> => {
+  const send = async (call: Call, purpose: Purpose): Promise<IncomingMessage> => {
     let credentials = await access.credentials();
     let isFresh = false;
     for (let attempt = 1; ; attempt += 1) {
-      const answer = await once(call, kind, credentials);
-      if (answer.statusCode < 300) return answer;
-      const retryAfter = headerOf(answer.headers["retry-after"]);
-      const refusal = new ApiError(answer.statusCode, readable(await answer.body.text()), retryAfter);
-      if (answer.statusCode === 401 && !isFresh) {
+      const answer = await once(call, purpose, credentials);
+      const status = answer.statusCode ?? 0;
+      if (status >= 200 && status < 300) return answer;
+      const refusal = new ApiError(status, readable(await textOf(answer, call.signal)), answer.headers["retry-after"]);
+      if (status === 401 && !isFresh) {
         // The token ended early, or another was written meanwhile.
         isFresh = true;
         const before = credentials;
         credentials = await access.credentials(true);
         if (!isSame(before, credentials)) continue;
       }
-      if (answer.statusCode !== 429 || attempt === turnedAwayTries) throw refusal;
+      if (status !== 429 || attempt === turnedAwayTries) throw refusal;
       await clock.sleep(waitOf(refusal.retryAfterMs ?? 1_000), { signal: call.signal });
     }
   };
   return {
-    call: async (call) => parseJson(await (await send(call, "calls")).body.text()),
-    stream: async (call) => (await send(call, "streams")).body,
+    call: async (call) => parseJson(await textOf(await send(call, "calls"), call.signal)),
+    stream: async (call) => bytesOf(await send(call, "streams"), call.signal),
     async [Symbol.asyncDispose]() {
-      const all = [...retired, ...(current === undefined ? [] : [current])];
-      await Promise.all(all.flatMap(({ calls, streams }) => [calls.destroy(), streams.destroy()]));
+      const all = [...retired, ...(current === undefined ? [] : [current.connections])];
+      await Promise.all(all.map((connections) => connections.destroy()));
     },
   };
 }
@@ -108,22 +102,6 @@ export const inNameOf = (transport: Transport, user: string): Transport => ({
   stream: (call) => transport.stream({ ...call, asUser: user }),
   [Symbol.asyncDispose]: async () => undefined,
 });
-
-function open({ proxy }: Access, credentials: Credentials): Connections {
-  const { ca, clientCertificate, serverName } = credentials;
-  const tls = {
-    ...(ca === undefined ? {} : { ca }),
-    ...(clientCertificate === undefined ? {} : { cert: clientCertificate.certificate, key: clientCertificate.key }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
-  };
-  const calls = { connections: callConnections, headersTimeout: answerTimeoutMs };
-  const streams = { bodyTimeout: 0, headersTimeout: answerTimeoutMs };
-  const connect = (rest: Agent.Options): Dispatcher =>
-    proxy === undefined
-      ? new Agent({ ...rest, connect: tls })
-      : new ProxyAgent({ ...rest, uri: proxy, requestTls: tls });
-  return { of: tlsText(credentials), calls: connect(calls), streams: connect(streams) };
-}
 
 const tlsText = ({ ca, clientCertificate, serverName }: Credentials): string =>
   [ca, clientCertificate?.certificate, clientCertificate?.key, serverName].join("\n");
@@ -142,5 +120,18 @@ function readable(text: string): Json {
   }
 }
 
-const headerOf = (value: string | string[] | undefined): string | undefined =>
-  Array.isArray(value) ? value[0] : value;
+async function textOf(answer: IncomingMessage, signal: AbortSignal | undefined): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of bytesOf(answer, signal)) chunks.push(chunk);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** Throws the signal's own reason: Node says of every aborted body that it was aborted, and no more. */
+async function* bytesOf(answer: IncomingMessage, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of answer) yield chunk as Buffer;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  }
+}

@@ -67,6 +67,16 @@ spec:
           envFrom:
             - secretRef:
                 name: plumbline-join
+          env:
+            # An agent rests nearly always: these cost it speed that it does not need, and save a third of its memory.
+            - name: NODE_OPTIONS
+              value: --max-semi-space-size=1 --v8-pool-size=1
+            - name: UV_THREADPOOL_SIZE
+              value: "2"
+            - name: MALLOC_ARENA_MAX
+              value: "1"
+            - name: MALLOC_TRIM_THRESHOLD_
+              value: "65536"
           resources:
             requests:
               cpu: 20m

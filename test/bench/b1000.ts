@@ -2,13 +2,14 @@ import type { KubeObject } from "#proto/object.ts";
 
 const namespaces = 20;
 const padding = "x".repeat(1_800);
-const inside = (n: number): string => `b1000-${n % namespaces}`;
 
 /**
- * B1000: 1,000 objects as small teams have them, in 20 namespaces of their own. Deployments have no replicas, so that
- * only the API server is measured.
+ * B1000: 1,000 objects as small teams have them, in 20 namespaces of their own, which `prefix` begins. Deployments have no
+ * replicas, so that only the API server is measured.
  */
-export function b1000(): KubeObject[] {
+export function b1000(prefix = "b1000"): KubeObject[] {
+  const inside = (n: number): string => `${prefix}-${n % namespaces}`;
+  const named = (name: string, n: number) => ({ name, namespace: inside(n), labels: { app: "b1000" } });
   return [
     ...each(namespaces, (n) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name: inside(n) } })),
     ...each(500, (n) => ({
@@ -17,7 +18,7 @@ export function b1000(): KubeObject[] {
       metadata: named(`cm-${n}`, n),
       data: { a: "v0", b: padding },
     })),
-    ...each(200, deployment),
+    ...each(200, (n) => deployment(named(`d-${n}`, n))),
     ...each(150, (n) => ({
       apiVersion: "v1",
       kind: "Service",
@@ -35,8 +36,8 @@ export function b1000(): KubeObject[] {
   ];
 }
 
-function deployment(n: number): KubeObject {
-  const app = `d-${n}`;
+function deployment(metadata: KubeObject["metadata"]): KubeObject {
+  const app = metadata.name;
   const container = {
     name: "c",
     image: "nginx:1.27",
@@ -48,11 +49,10 @@ function deployment(n: number): KubeObject {
   return {
     apiVersion: "apps/v1",
     kind: "Deployment",
-    metadata: named(app, n),
+    metadata,
     spec: { replicas: 0, selector: { matchLabels: { app } }, template },
   };
 }
 
-const named = (name: string, n: number) => ({ name, namespace: inside(n), labels: { app: "b1000" } });
 const each = (count: number, make: (n: number) => KubeObject): KubeObject[] =>
   Array.from({ length: count }, (_, n) => make(n));

@@ -2,7 +2,7 @@ import { realBackend } from "#test/drift-cases/backend.ts";
 import { complaintOf, type DriftCase } from "#test/drift-cases/case.ts";
 import { driftCases, unproven } from "#test/drift-cases/table.ts";
 import { World, type Observed } from "#test/drift-cases/world.ts";
-import type { BenchResult } from "./figures.ts";
+import { exactly, type BenchResult } from "./figures.ts";
 
 /** One row as it came out on the real API server. */
 export type CaseRow = {
@@ -41,12 +41,10 @@ export async function driftCaseTable(): Promise<Pick<BenchResult, "runs" | "figu
   const numbers = [...Map.groupBy(cases, ({ number }) => number).values()];
   const passed = numbers.filter((rows) => rows.every((row) => row.passed)).length;
   const loops = cases.filter((row) => row.loops === true).length;
-  const counted = (value: number, goal: number) =>
-    ({ value, unit: "cases", min: value, max: value, goal: `= ${goal}`, ok: value === goal }) as const;
   const figures = {
-    passed: counted(passed, tableCases),
-    total: counted(numbers.length, tableCases),
-    loops: counted(loops, 0),
+    passed: exactly(passed, "cases", tableCases),
+    total: exactly(numbers.length, "cases", tableCases),
+    loops: exactly(loops, "cases", 0),
   };
   return { runs: 1, figures, cases };
 }

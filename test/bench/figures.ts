@@ -37,6 +37,16 @@ export function figure(values: readonly number[], unit: string, limit: number): 
   };
 }
 
+/** A count that has one right value. */
+export const exactly = (value: number, unit: string, wanted: number): Figure => ({
+  value,
+  unit,
+  min: value,
+  max: value,
+  goal: `= ${wanted}`,
+  ok: value === wanted,
+});
+
 /** Of sorted values, the nearest rank. */
 export const quantile = (sorted: readonly number[], share: number): number =>
   sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0;

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import type { KubeObject } from "#proto/object.ts";
 import { b1000 } from "#test/bench/b1000.ts";
-import { figure, quantile, type BenchResult } from "#test/bench/figures.ts";
+import { filesOf } from "#test/bench/files.ts";
+import { exactly, figure, quantile, type BenchResult } from "#test/bench/figures.ts";
 import { clusterOf, startTrio, type Trio } from "#test/harness/trio.ts";
 import type { ClusterAnswer } from "#proto/api.ts";
 
@@ -11,9 +12,7 @@ const bookkeeping = new Set(["create secrets", "update secrets", "delete secrets
 /** Push → applied, as an independent watcher sees it, and what one changed object of B1000 costs the API server. */
 export async function commit(quick: boolean): Promise<Figures> {
   await using trio = await startTrio();
-  const objects = b1000();
-  await trio.deploy("b1000", { dev: filesOf(objects) });
-  await untilApplied(trio);
+  const objects = await applyB1000(trio);
   const runs = quick ? 20 : 100;
   const kind = (await trio.people.dev.kindOf("v1", "ConfigMap"))!;
   const first = objects.find(({ kind }) => kind === "ConfigMap")!;
@@ -66,8 +65,7 @@ export async function commit(quick: boolean): Promise<Figures> {
 /** What a quiet cluster costs, idle and under twenty writes a second of others: requests by the audit log, CPU by /proc. */
 export async function quiet(quick: boolean): Promise<Figures> {
   await using trio = await startTrio();
-  await trio.deploy("b1000", { dev: filesOf(b1000()) });
-  await untilApplied(trio);
+  await applyB1000(trio);
   const windowMs = quick ? 30_000 : 600_000;
   const limit = quick ? 1 : 0.5;
   const idle = await measured(trio, windowMs, () => Promise.resolve());
@@ -86,18 +84,11 @@ export async function quiet(quick: boolean): Promise<Figures> {
 /** A restarted agent: one LIST and one watch a kind, no apply. */
 export async function restart(): Promise<Figures> {
   await using trio = await startTrio();
-  const objects = b1000();
-  await trio.deploy("b1000", { dev: filesOf(objects) });
-  await untilApplied(trio);
+  const objects = await applyB1000(trio);
   const writesBefore = await countsOf(trio);
   await trio.world.agent(clusterOf("dev")).kill("SIGTERM");
   const before = await countsOf(trio);
-  trio.startAgent("dev");
-  await trio.world.until(
-    "the agent to be back",
-    async () => (await trio.world.ask<ClusterAnswer>("cluster", "show", clusterOf("dev"))).state === "Connected",
-  );
-  await untilApplied(trio);
+  await startAgain(trio);
   const after = await countsOf(trio);
   const kinds = new Set(objects.map(({ kind }) => kind)).size;
   return {
@@ -105,8 +96,39 @@ export async function restart(): Promise<Figures> {
     figures: {
       requestsBeyondKinds: figure([after.all - before.all - 2 * kinds], "requests", 10),
       applies: figure([after.writes - writesBefore.writes], "requests", 0),
+      driftReportedBeforeHealed: exactly(await reportsOffline(trio, objects), "episodes", 1),
     },
   };
+}
+
+async function startAgain(trio: Trio): Promise<void> {
+  trio.startAgent("dev");
+  await trio.world.until(
+    "the agent to be back",
+    async () => (await trio.world.ask<ClusterAnswer>("cluster", "show", clusterOf("dev"))).state === "Connected",
+  );
+  await untilApplied(trio);
+}
+
+/** A hand edit while no agent runs: how many episodes tell of it, first seen and then healed. */
+async function reportsOffline(trio: Trio, objects: readonly KubeObject[]): Promise<number> {
+  await trio.world.agent(clusterOf("dev")).kill("SIGTERM");
+  const { namespace, name } = objects.find(({ kind }) => kind === "ConfigMap")!.metadata;
+  const there = (await trio.get("dev", "v1", "ConfigMap", namespace!, name))!;
+  await trio.people.dev.replace({ ...there, data: { ...(there["data"] as object), a: "by hand" } });
+  await startAgain(trio);
+  const rows = async () =>
+    (await trio.world.drift()).filter(({ object }) => object === `ConfigMap ${namespace}/${name}`);
+  await trio.world.until("the heal to be told", async () => (await rows()).some(({ state }) => state === "healed"));
+  return (await rows()).filter(({ seenAt, healedInMs }) => seenAt !== "" && (healedInMs ?? -1) >= 0).length;
+}
+
+/** B1000 as an Application of dev, until all of it runs. */
+export async function applyB1000(trio: Trio): Promise<KubeObject[]> {
+  const objects = b1000();
+  await trio.deploy("b1000", { dev: filesOf(objects) });
+  await untilApplied(trio);
+  return objects;
 }
 
 async function countsOf(trio: Trio): Promise<{ all: number; writes: number; books: number; reads: number }> {
@@ -158,14 +180,3 @@ const untilApplied = (trio: Trio): Promise<void> =>
     const row = shown.running.find(({ application }) => application === "b1000");
     return row?.phase === "Applied" && row.objects === b1000().length;
   });
-
-/** Files of a hundred objects: one file has to stay under 1 MiB. */
-function filesOf(objects: readonly KubeObject[]): Record<string, string> {
-  const files: Record<string, string> = {};
-  for (let from = 0; from < objects.length; from += 100)
-    files[`part-${from}.yaml`] = objects
-      .slice(from, from + 100)
-      .map((object) => JSON.stringify(object))
-      .join("\n---\n");
-  return files;
-}

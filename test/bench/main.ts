@@ -3,6 +3,8 @@ import { apply } from "#test/bench/apply.ts";
 import { driftCaseTable } from "#test/bench/drift-cases.ts";
 import { driftFuzz } from "#test/bench/drift-fuzz.ts";
 import { machine, type BenchResult } from "#test/bench/figures.ts";
+import { drift } from "#test/bench/drift.ts";
+import { memory } from "#test/bench/memory.ts";
 import { commit, quiet, restart } from "#test/bench/fleet.ts";
 
 const benches: Readonly<
@@ -10,6 +12,8 @@ const benches: Readonly<
 > = {
   apply,
   commit,
+  drift,
+  memory,
   quiet,
   restart,
   "drift-cases": driftCaseTable,

@@ -1,0 +1,100 @@
+import * as http from "node:http";
+import * as https from "node:https";
+import type { Socket } from "node:net";
+import type { Access, Credentials } from "#agent/cluster/access.ts";
+
+/** Kept connections for calls; 4 to 16 in flight measured best, and HTTP/1.1 needs one each. */
+const callConnections = 8;
+/** An API server answers or fails within its own 60 s; beyond that the connection is dead. */
+const answerTimeoutMs = 75_000;
+/** API servers close what was idle for 90 s: what we keep must not be closed while a request goes out on it. */
+const idleMs = 45_000;
+
+/** `calls` share a few kept connections, each stream has its own. */
+export type Purpose = "calls" | "streams";
+
+export type Sent = {
+  readonly url: URL;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | undefined;
+  readonly signal: AbortSignal | undefined;
+};
+
+/**
+ * Connections to one server under one set of certificates. On node:https, which the agent has loaded anyway: another HTTP
+ * stack costs it 9 MB.
+ */
+export type Connections = {
+  /** Resolves with the head of the answer; its body follows. Rejects with the signal's reason when aborted. */
+  send(purpose: Purpose, sent: Sent): Promise<http.IncomingMessage>;
+  /** Takes nothing new, and resolves once what runs has come to its end. */
+  retire(): Promise<void>;
+  /** Ends everything now. */
+  destroy(): Promise<void>;
+};
+
+export function openConnections({ server, proxy }: Access, credentials: Credentials): Connections {
+  const { ca, clientCertificate, serverName } = credentials;
+  const tls = {
+    ...(ca === undefined ? {} : { ca }),
+    ...(clientCertificate === undefined ? {} : { cert: clientCertificate.certificate, key: clientCertificate.key }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    // What the environment says of proxies is not for API servers.
+    ...(proxy === undefined ? {} : { proxyEnv: { HTTPS_PROXY: proxy } }),
+  };
+  // Without TLS only where a kubeconfig says so, as that of `kubectl proxy` does.
+  const { Agent, request } = server.startsWith("https:") ? https : http;
+  const agents = {
+    calls: new Agent({ ...tls, keepAlive: true, maxSockets: callConnections, timeout: idleMs, scheduling: "lifo" }),
+    streams: new Agent({ ...tls, keepAlive: false }),
+  };
+  const sockets = new Set<Socket>();
+  const running = new Set<http.ClientRequest>();
+
+  const track = (socket: Socket): void => {
+    if (sockets.has(socket)) return;
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  };
+
+  const send = (purpose: Purpose, { url, method, headers, body, signal }: Sent): Promise<http.IncomingMessage> =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason as Error);
+      const options: https.RequestOptions = {
+        agent: agents[purpose],
+        method,
+        // Without its length Node sends a body in chunks.
+        headers: body === undefined ? headers : { ...headers, "content-length": Buffer.byteLength(body) },
+        ...(signal === undefined ? {} : { signal }),
+      };
+      const asked = request(url, options);
+      running.add(asked);
+      asked.once("close", () => running.delete(asked));
+      asked.setTimeout(answerTimeoutMs, () =>
+        asked.destroy(new Error(`${method} ${url.pathname}: nothing was heard for ${answerTimeoutMs / 1000} s`)),
+      );
+      asked.on("socket", track);
+      asked.on("error", (error) => reject(signal?.aborted ? (signal.reason as Error) : error));
+      asked.on("response", (answer) => {
+        if (purpose === "streams") asked.setTimeout(0);
+        resolve(answer);
+      });
+      asked.end(body);
+    });
+
+  const destroy = async (): Promise<void> => {
+    const closed = [...sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve)));
+    for (const socket of sockets) socket.destroy();
+    for (const agent of Object.values(agents)) agent.destroy();
+    await Promise.all(closed);
+  };
+  return {
+    send,
+    async retire() {
+      await Promise.all([...running].map((asked) => new Promise((resolve) => asked.once("close", resolve))));
+      await destroy();
+    },
+    destroy,
+  };
+}
