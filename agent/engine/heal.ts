@@ -86,6 +86,8 @@ async function correct(context: Context, found: Case, excepted: Excepted | undef
   if (!sent.ok) {
     context.released(tracked);
     context.touched(application);
+    // Whatever else cannot be healed, it must not be out of sight.
+    if (found.kind === DriftKind.LABEL_REMOVED && seen !== undefined) await restoreLabel(context, seen);
     return healFailed(context, found, sent.failure.message, sent.failure.final);
   }
   const isHeld = seen !== undefined && isOtherValue(found, present, sent.answer);

@@ -79,6 +79,25 @@ export const goneCases: readonly DriftCase[] = [
     },
   },
   {
+    number: 22,
+    name: "our label removed from an object that cannot be healed: the label is put back, the rest is told",
+    isRealOnly: true,
+    expected: {
+      reported: [`label removed, seen ${unknown}`],
+      restored: false,
+      writes: { "patch configmaps": 2, "update configmaps": 1 },
+    },
+    async run(world) {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a]);
+      const observed = await world.observe(() =>
+        world.edit(a, { "metadata.labels": {}, "data.level": "debug", immutable: true }),
+      );
+      assert.deepEqual((await world.get(a)).metadata.labels, world.label);
+      return observed;
+    },
+  },
+  {
     number: 23,
     name: "our label on a foreign object",
     expected: silence,
