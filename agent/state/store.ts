@@ -7,8 +7,10 @@ import { createOnce, dataOf, deleteSecret, replaceOrCreate, secretOf, stateLabel
 
 /** Past so many changed entries a head would grow with the Application; they move into a chunk. */
 const inlineEntries = 64;
-/** 2,000 entries pack to about 300 KB, well under a Secret's 1 MiB. */
+/** 2,000 entries pack to about 300 KB, with the longest names to 400, well under a Secret's 1 MiB. */
 const chunkEntries = 2_000;
+/** A head that is larger leaves its entries to chunks, the pending ones too: the document beside it needs the other half. */
+const headBytes = 512 * 1024;
 
 export type Loaded = {
   readonly heads: readonly Head[];
@@ -109,7 +111,13 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
       chunked = head.inventory;
     }
     const newest = envelope === undefined ? (kept?.envelope ?? "") : Buffer.from(envelope).toString("base64");
-    const data = { head: encodeHead(head, chunks, chunked).toString("base64"), envelope: newest };
+    let encoded = encodeHead(head, chunks, chunked);
+    if (encoded.length > headBytes && chunked !== head.inventory) {
+      chunks = await saveChunks(head.inventory, signal);
+      chunked = head.inventory;
+      encoded = encodeHead(head, chunks, chunked);
+    }
+    const data = { head: encoded.toString("base64"), envelope: newest };
     const stored = await write(headName(head.application), "head", data, kept, signal);
     heads.set(head.application, { ...stored, envelope: newest, chunks, chunked: new Map(chunked) });
   };

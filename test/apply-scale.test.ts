@@ -1,0 +1,82 @@
+import { expect, test } from "vitest";
+import { ApplicationPhase, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import { backendOn, simulatedBackend } from "#test/drift-cases/backend.ts";
+import { World } from "#test/drift-cases/world.ts";
+import { many, weighing } from "./apply/many.ts";
+import { give, settings, statusOf } from "./apply/objects.ts";
+import { openSharedControlPlane } from "#test/harness/shared-control-plane.ts";
+import type { KubeObject } from "#proto/object.ts";
+
+/** What an API server takes for one Secret; half of it is left to the document of a cluster with many Applications. */
+const secretLimit = 1024 * 1024;
+
+test("5,000 objects with the longest names are one Application; its memory fits Secrets, and a restart finds all of it", async () => {
+  await using backend = simulatedBackend();
+  await using world = await World.open(backend, "scale");
+  const sizes: number[] = [];
+  await world.stop();
+  world.wrapAgent((cluster) => weighing(cluster, sizes));
+  await world.start();
+  const objects = many(world, 4_999, 253);
+  await world.take(world.documents.run("shop", [world.ownNamespace, ...objects]));
+  expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.APPLIED, objects: 5_000, current: 5_000 });
+  // All of them changed: every entry is pending once more, beside what is known of it.
+  const changed = many(world, 4_999, 253, "2");
+  await world.take(world.documents.run("shop", [world.ownNamespace, ...changed]));
+  expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.APPLIED, current: 5_000 });
+  expect(Math.max(...sizes)).toBeLessThan(secretLimit / 2 + 1);
+
+  const before = await world.requests();
+  await world.stop();
+  await world.start();
+  await world.engine.settled();
+  expect(statusOf(world)).toMatchObject({ objects: 5_000, current: 5_000 });
+  const after = await world.requests();
+  expect([after["patch configmaps"], after["dry-run configmaps"]]).toEqual([before["patch configmaps"], undefined]);
+});
+
+test.each(["simulated", "real"])(
+  "200 Applications are one cluster's on the %s API server, each told by itself, and one that is stuck holds up none",
+  async (which) => {
+    await using plane = which === "real" ? await openSharedControlPlane() : undefined;
+    await using backend = plane === undefined ? simulatedBackend() : backendOn(plane);
+    await using world = await World.open(backend, `many-${which}`);
+    await world.person.create(world.ownNamespace);
+    // As many as are applied at once, and more, wait for a kind that nobody serves.
+    const stuck = Array.from({ length: 8 }, (_, n) => `a-stuck-${n}`);
+    const unknown: KubeObject = {
+      apiVersion: "example.com/v1",
+      kind: "Widget",
+      metadata: { name: "w", namespace: world.namespace },
+    };
+    const names = Array.from({ length: 200 - stuck.length }, (_, n) => `app-${n}`);
+    give(
+      world,
+      ...stuck.map((name) => world.documents.run(name, [{ ...unknown, metadata: { ...unknown.metadata, name } }])),
+      ...names.map((name) =>
+        world.documents.run(
+          name,
+          [1, 2, 3, 4, 5].map((n) => settings(world, `${name}-${n}`)),
+        ),
+      ),
+    );
+    await world.until(async () => {
+      await world.clock.advance(100);
+      return names.every((name) => isApplied(world, name));
+    });
+    await world.until(() => world.events("receipt").length === names.length);
+    const statuses = world.engine.statuses();
+    expect(statuses).toHaveLength(200);
+    for (const status of statuses.filter(({ application }) => names.includes(application)))
+      expect(status).toMatchObject({ health: Health.CURRENT, objects: 5, current: 5 });
+    const waiting = statusOf(world, "a-stuck-0");
+    expect(waiting).toMatchObject({
+      phase: ApplicationPhase.APPLYING,
+      problems: [{ reason: "UnknownKind", final: false }],
+    });
+    expect(waiting.problems[0]!.nextTryAtMs).toBeGreaterThan(0n);
+  },
+);
+
+const isApplied = (world: World, name: string): boolean =>
+  world.engine.statuses().some(({ application, phase }) => application === name && phase === ApplicationPhase.APPLIED);
