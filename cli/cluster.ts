@@ -2,7 +2,7 @@ import { ask } from "#cli/client.ts";
 import type { CliConfig } from "#cli/config.ts";
 import { CliError, exitCode, usage } from "#cli/errors.ts";
 import { age, hint, print, shortRevision, symbol, table, type Format } from "#cli/output.ts";
-import type { ChangeAnswer, ClusterAnswer, ClusterRow, RegisterAnswer } from "#proto/api.ts";
+import type { ChangeAnswer, ClusterAnswer, ClusterRow, ProblemRow, RegisterAnswer } from "#proto/api.ts";
 
 export async function listClusters(config: CliConfig, options: { output: Format }): Promise<void> {
   const rows = await ask<ClusterRow[]>(config, "GET", "/api/v1/clusters");
@@ -74,10 +74,19 @@ function clusterText(config: CliConfig, cluster: ClusterAnswer): string {
     age(row.reportedAgoMs),
     row.reason,
   ]);
+  const problems = cluster.running.flatMap(({ problems }) => problems.map((problem) => problemLine(config, problem)));
   const exceptional = cluster.running.flatMap(({ exceptional }) =>
     exceptional.map(({ object, health, reason }) => `  ${symbol(config, health)} ${object}: ${reason}\n`),
   );
-  return `${top}\n${rows.length === 0 ? "nothing is reported yet\n" : table(head, rows, config.width)}${exceptional.join("")}`;
+  return `${top}\n${rows.length === 0 ? "nothing is reported yet\n" : table(head, rows, config.width)}${problems.join("")}${exceptional.join("")}`;
+}
+
+function problemLine(config: CliConfig, { object, reason, message, nextTryInMs }: ProblemRow): string {
+  const next =
+    nextTryInMs === null
+      ? "not tried again before another revision"
+      : `tried again ${nextTryInMs === 0 ? "now" : `in ${age(nextTryInMs)}`}`;
+  return `  ${symbol(config, "Failed")} ${object}: ${reason}: ${message}; ${next}\n`;
 }
 
 export async function registerCluster(

@@ -56,6 +56,16 @@ export type ObjectRow = {
   readonly drifted: boolean;
 };
 
+/** What could not be applied. */
+export type ProblemRow = {
+  readonly object: string;
+  /** Kubernetes' reason, or a word of ours. */
+  readonly reason: string;
+  readonly message: string;
+  /** Milliseconds until it is tried again; null: not before another revision, or another document. */
+  readonly nextTryInMs: number | null;
+};
+
 export type ClusterApplication = {
   readonly application: string;
   readonly environment: string;
@@ -69,6 +79,7 @@ export type ClusterApplication = {
   readonly drifted: number;
   readonly reportedAgoMs: number;
   readonly exceptional: readonly ObjectRow[];
+  readonly problems: readonly ProblemRow[];
 };
 
 export type ClusterAnswer = ClusterRow & { readonly running: readonly ClusterApplication[] };

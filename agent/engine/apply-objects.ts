@@ -130,7 +130,7 @@ async function applyOne(
   if (!sent.ok) {
     const before = application.problems.get(key);
     if (before?.message !== sent.failure.message) tellProblem(context, application, key, sent.failure);
-    application.problems.set(key, { ...sent.failure, tries: (before?.tries ?? 0) + 1 });
+    application.problems.set(key, sent.failure);
     context.released(tracked);
     context.touched(application);
     return sent.failure;

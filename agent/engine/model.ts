@@ -83,7 +83,7 @@ export type ApplicationState = {
 export type TakenDocument = { readonly bytes: Uint8Array; readonly state: DesiredState; readonly highWater: HighWater };
 
 /** `nextTryAtMs`: epoch milliseconds; undefined while it is being tried, and when nothing but another digest helps. */
-export type Problem = Failure & { readonly tries: number; nextTryAtMs?: number | undefined };
+export type Problem = Failure & { readonly nextTryAtMs?: number | undefined };
 
 /** An object that a hook made, followed until it is done, or because it failed. */
 export type HookSlot = {

@@ -157,3 +157,15 @@ test("an episode is one row, which keeps its fields when it ends", () => {
     "Deployment shop/web healed, by kubectl-scale",
   ]);
 });
+
+test("what could not be applied is shown by object, with when it is tried again", () => {
+  const view = heard(eu);
+  const object = { group: "", kind: "ConfigMap", namespace: "shop", name: "a" };
+  const passing = { object, reason: "InternalError", message: "the webhook does not answer", nextTryAtMs: 4_000n };
+  const final = { object, reason: "Invalid", message: "field is immutable", final: true };
+  view.status(eu, ApplicationStatus.fromPartial({ ...healthy, problems: [passing, final] }), 1_000);
+  expect(queryCluster(known(view), eu)?.running[0]?.problems).toEqual([
+    { object: "ConfigMap shop/a", reason: "InternalError", message: passing.message, nextTryInMs: 3_000 },
+    { object: "ConfigMap shop/a", reason: "Invalid", message: final.message, nextTryInMs: null },
+  ]);
+});

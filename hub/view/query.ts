@@ -160,6 +160,12 @@ function applicationRow(cluster: SeenCluster | undefined, seen: SeenStatus, nowM
       reason,
       drifted,
     })),
+    problems: status.problems.map(({ object, reason, message, final, nextTryAtMs }) => ({
+      object: object === undefined ? "" : describeRef(object),
+      reason,
+      message,
+      nextTryInMs: final ? null : Math.max(0, Number(nextTryAtMs) - nowMs),
+    })),
   };
 }
 
