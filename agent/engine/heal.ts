@@ -28,6 +28,10 @@ export async function heal(context: Context, key: string, suspicion: Suspicion):
   if (seen !== undefined) await knowScaler(context, key, desired.object, seen);
   // What is there once is no matter of drift; that it is made again is a write like any other.
   const isOnce = desired.once === true;
+  if (isOnce && seen !== undefined) {
+    await restoreLabel(context, seen);
+    return undefined;
+  }
   if (run.delivery.drift === "report") return isOnce ? undefined : observe(context, found);
   if (isFrozen) {
     if (!isOnce) await observe(context, found);

@@ -62,10 +62,12 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
   if (suspicion.kind === "differs")
     return { ...base, seen: suspicion.seen, kind: suspicion.isReplaced ? DriftKind.REPLACED : DriftKind.CHANGED };
   const there = await context.cluster.get(addressOfKey(key, owned), context.signal);
-  if (desired.once === true && there?.metadata.deletionTimestamp === undefined && there !== undefined) {
+  if (desired.once === true && there !== undefined && there.metadata.deletionTimestamp === undefined) {
     tracked.health = context.healthOf(there);
     context.touched(application);
-    return undefined;
+    // Without its label nobody would see that it goes.
+    const isHidden = owned.uid === there.metadata.uid && there.metadata.labels?.[agentLabel] !== context.clusterId;
+    return isHidden ? { ...base, seen: there, kind: DriftKind.LABEL_REMOVED } : undefined;
   }
   // A finished Job that is cleaned away is no drift.
   if (there === undefined && owned.done === true) return undefined;

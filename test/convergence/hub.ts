@@ -2,7 +2,7 @@ import type { Entry } from "#proto/desired-state.ts";
 import type { KubeObject } from "#proto/object.ts";
 import type { Documents } from "#test/harness/documents.ts";
 import { applications, type ApplicationName } from "./commands.ts";
-import { isProtected, pool } from "./pool.ts";
+import { hookOf, isOnce, isProtected, pool } from "./pool.ts";
 
 /** What the hub last said of an Application. `objects` stay claimed while it is held or absent. */
 export type Wanted = {
@@ -24,6 +24,8 @@ export class Hub {
   readonly everOwned = new Map<ApplicationName, Set<string>>(applications.map((name) => [name, new Set()]));
   /** What a Removal left in place. */
   readonly everLetGo = new Set<string>();
+  /** Whose hooks a Removal left in place. */
+  readonly everOrphaned = new Set<ApplicationName>();
   /** The newest document. */
   envelope: Uint8Array | undefined;
   #said: Said = new Map();
@@ -47,7 +49,8 @@ export class Hub {
     const objects = new Map(own.map((name) => [name, pool[name]!(level)]));
     for (const name of own) this.everOwned.get(application)!.add(name);
     // What was let go, lost its label and is wanted again would be refused as a stranger's, rightly.
-    const entry = this.documents.run(application, [...objects.values()], { adopt: "take" });
+    const all = [...objects.values(), hookOf(application, level)];
+    const entry = this.documents.run(application, all, { adopt: "take" });
     this.#say(application, { kind: "run", mode: "delete", objects, entry });
   }
 
@@ -58,6 +61,7 @@ export class Hub {
   remove(application: ApplicationName, mode: "delete" | "orphan"): void {
     const { objects } = this.wanted(application);
     // Also what an earlier revision left, while it is not pruned yet.
+    if (mode === "orphan") this.everOrphaned.add(application);
     if (mode === "orphan") for (const name of this.everOwned.get(application)!) this.everLetGo.add(name);
     this.#say(application, { kind: "remove", mode, objects, entry: undefined });
   }
@@ -70,7 +74,7 @@ export class Hub {
       const entries = [...then];
       if (entries.some(([, { kind, objects }]) => kind === "run" && objects.has(name))) return false;
       return entries.some(([application, { kind, mode }]) => {
-        const isGiven = kind === "run" || (kind === "remove" && mode === "delete");
+        const isGiven = (kind === "run" && !isOnce(name)) || (kind === "remove" && mode === "delete");
         return isGiven && this.everOwned.get(application)!.has(name);
       });
     });
@@ -88,7 +92,9 @@ export class Hub {
     return applications
       .filter((name) => !isKept(name) && !(kindOf(name) === "remove" && this.wanted(name).mode === "orphan"))
       .flatMap((name) => [...this.everOwned.get(name)!])
-      .filter((object) => !claimed.has(object) && !isProtected(object) && !this.everLetGo.has(object))
+      .filter(
+        (object) => !claimed.has(object) && !isProtected(object) && !isOnce(object) && !this.everLetGo.has(object),
+      )
       .filter((object) => !kept.includes(object));
   }
 

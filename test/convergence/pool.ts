@@ -13,6 +13,11 @@ export const pool: Readonly<Record<string, (level: number) => KubeObject>> = {
   one: (level) => configMap("one", level),
   two: (level) => configMap("two", level),
   three: (level) => configMap("three", level),
+  once: (level) => {
+    const object = configMap("once", level);
+    object.metadata.annotations = { "plumbline.dev/apply": "once" };
+    return object;
+  },
   secret: (level) => ({
     apiVersion: "v1",
     kind: "Secret",
@@ -41,6 +46,23 @@ export const pool: Readonly<Record<string, (level: number) => KubeObject>> = {
 };
 
 export const names = Object.keys(pool);
+/** Made where it is absent; its content, and that it goes, is nobody's business here. */
+export const isOnce = (name: string): boolean => name === "once";
+/** A hook of each Application, before each apply and before a Removal deletes. */
+export const hookOf = (application: string, level: number): KubeObject => ({
+  apiVersion: "batch/v1",
+  kind: "Job",
+  metadata: {
+    name: `hook-${application}`,
+    namespace: place,
+    annotations: { "helm.sh/hook": "pre-install,pre-upgrade,pre-delete" },
+  },
+  spec: {
+    template: {
+      spec: { restartPolicy: "Never", containers: [{ name: "main", image: `registry.example/migrate:${level}` }] },
+    },
+  },
+});
 export const isProtected = (name: string): boolean => name === "space";
 
 function configMap(name: string, level: number): KubeObject {

@@ -13,7 +13,7 @@ import { Documents } from "#test/harness/documents.ts";
 import { applications, type ApplicationName, type Command, type Failing } from "./commands.ts";
 import { Hub } from "./hub.ts";
 import { lifeOn, type Life } from "./mortal.ts";
-import { meddle, place, pool } from "./pool.ts";
+import { hookOf, isOnce, meddle, place, pool } from "./pool.ts";
 
 const agentNamespace = "plumbline-agent";
 /** A failing server fails this often at the most while an agent starts; kubelet starts it again each time. */
@@ -91,7 +91,9 @@ export class World {
     // A refusal is final until the desired form changes.
     if (this.#refusals > 0)
       for (const name of applications) {
-        const { kind, objects } = this.hub.wanted(name);
+        const { kind, mode, objects } = this.hub.wanted(name);
+        // A hook that was refused stops a Removal until the next document.
+        if (kind === "remove") this.#said(() => this.hub.remove(name, mode));
         if (kind === "run") this.#said(() => this.hub.run(name, [...objects.keys()], 3));
       }
     for (let ms = 100; ms < 4 * 3_600_000; ms *= 2) {
@@ -108,7 +110,10 @@ export class World {
       const status = this.#statusOf(name);
       if (kind === "remove" && status !== undefined && status.objects > 0)
         found.push(`${name}: removed, and owns still`);
+      if (kind === "remove" && !this.hub.everOrphaned.has(name) && this.#hook(name) !== undefined)
+        found.push(`${name}: removed, and its hook is still there`);
       if (kind !== "run") continue;
+      if (this.#hook(name) === undefined) found.push(`${name}: runs, and its hook never did`);
       for (const [object, desired] of objects) found.push(...(await this.#compare(object, desired)));
       if (status?.objects !== objects.size || status.drifted > 0 || status.digest.length === 0)
         found.push(`${name}: wants ${objects.size}, says ${JSON.stringify(status, textOfBigInt)}`);
@@ -227,11 +232,16 @@ export class World {
   #deleting(address: ObjectAddress): void {
     const name = this.#keys.get(refKey(address));
     if (address.namespace === agentNamespace) return;
+    if (applications.some((application) => refKey(refOf(hookOf(application, 0))) === refKey(address))) return;
     if (name === undefined) return void this.violations.push(`deletes ${address.kind} ${address.name}, nobody's`);
     // While it starts it may go by any document that it has stored.
     const generation = this.#engine === undefined ? undefined : Number(this.#engine.order().generation);
     if (!this.hub.mayDelete(name, generation))
       this.violations.push(`deletes ${name}, which generation ${generation ?? "of any document"} does not allow`);
+  }
+
+  #hook(application: ApplicationName): KubeObject | undefined {
+    return this.simulated.get(addressOf(hookOf(application, 0)));
   }
 
   #live(name: string): KubeObject | undefined {
@@ -241,6 +251,7 @@ export class World {
   async #compare(name: string, desired: KubeObject): Promise<string[]> {
     const live = this.#live(name);
     if (live === undefined) return [`${name} is missing`];
+    if (isOnce(name)) return [];
     const labels = { ...desired.metadata.labels, "plumbline.dev/agent": this.hub.documents.cluster };
     const wanted = { ...desired, metadata: { ...desired.metadata, labels } };
     // The server itself says whether the desired form would change anything.
