@@ -246,9 +246,10 @@ async function intend(
     await context.store.saveSlices(entry.address, bundle.slices, context.signal);
   const inventory = new Map(application.head?.inventory);
   for (const key of todo) {
-    const { apiVersion } = bundle.desired().get(key)!.object;
+    const { object, once: isOnce } = bundle.desired().get(key)!;
+    const { apiVersion } = object;
     const before = inventory.get(key) ?? ownedByAnother(context.model, application, key);
-    const { uid = "", applied = "", yielded, once } = before ?? {};
+    const { uid = "", applied = "", yielded, once = isOnce } = before ?? {};
     inventory.set(key, {
       apiVersion,
       uid,

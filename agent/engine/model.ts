@@ -211,9 +211,11 @@ export const versionOf = (object: KubeObject): bigint => BigInt(object.metadata.
 export const bundleOf = (application: ApplicationState, { digest }: RunEntry): Bundle | undefined =>
   [application.next, application.bundle].find((bundle) => bundle?.digest === digest);
 
-/** All that an Application has, or shall have, by the bundles that are here; hooks are no part of it. */
-export const isIn = ({ bundle, next }: ApplicationState, key: string): boolean =>
-  bundle?.keys.has(key) === true || next?.keys.has(key) === true;
+/** Of the newest document's run entry; undefined too when that entry is none. */
+export function newestBundle(model: Model, application: ApplicationState): Bundle | undefined {
+  const entry = entryOf(model, application.name);
+  return entry?.kind === "run" ? bundleOf(application, entry) : undefined;
+}
 
 export function settle(
   context: { touched(application: ApplicationState): void },

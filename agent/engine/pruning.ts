@@ -6,7 +6,7 @@ import { describeRef, parseRefKey, type ObjectRef } from "#proto/object.ts";
 import { untilHealthy } from "./apply-objects.ts";
 import type { Bundle } from "./bundles.ts";
 import { addressOfKey, record, saveHead, type Context } from "./context.ts";
-import { bundleOf, disown, entryOf, isIn, settle, type ApplicationState, type Model } from "./model.ts";
+import { bundleOf, disown, entryOf, newestBundle, settle, type ApplicationState, type Model } from "./model.ts";
 import { neededBy } from "./depends.ts";
 import { deleteLeftovers } from "./hook-objects.ts";
 import { HookFailed, runHooks } from "./hooks.ts";
@@ -161,14 +161,13 @@ function elsewhere(
   application: ApplicationState,
 ): { wantedElsewhere: Set<string>; ownedElsewhere: Set<string> } {
   const others = [...model.applications.values()].filter((other) => other !== application);
-  const running = others.filter(({ name }) => entryOf(model, name)?.kind === "run");
   const confirmed = others.flatMap((other) =>
     [...(other.head?.inventory ?? [])].flatMap(([key, { baseline }]) =>
       baseline !== null && isLeftTo(model, other, key, application) ? [key] : [],
     ),
   );
   return {
-    wantedElsewhere: new Set(running.flatMap(({ bundle, next }) => [...(bundle?.keys ?? []), ...(next?.keys ?? [])])),
+    wantedElsewhere: new Set(others.flatMap((other) => [...(newestBundle(model, other)?.keys ?? [])])),
     ownedElsewhere: new Set(confirmed),
   };
 }
@@ -180,7 +179,7 @@ function elsewhere(
 function isLeftTo(model: Model, other: ApplicationState, key: string, application: ApplicationState): boolean {
   const kind = entryOf(model, other.name)?.kind ?? "hold";
   if (kind === "remove") return false;
-  return kind === "hold" || isIn(other, key) || other.name < application.name;
+  return kind === "hold" || newestBundle(model, other)?.keys.has(key) === true || other.name < application.name;
 }
 
 /** An Application that runs here by the newest document, and whose objects are not known. */
