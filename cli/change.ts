@@ -2,7 +2,7 @@ import { ask } from "#cli/client.ts";
 import type { CliConfig } from "#cli/config.ts";
 import { CliError, exitCode, usage } from "#cli/errors.ts";
 import { age, hint, print, shortRevision, table, type Format } from "#cli/output.ts";
-import type { ChangeAnswer, HistoryAnswer, StatusAnswer, StatusRow } from "#proto/api.ts";
+import type { ChangeAnswer, RewriteAnswer, HistoryAnswer, StatusAnswer, StatusRow } from "#proto/api.ts";
 
 const pollMs = 1_000;
 
@@ -83,6 +83,24 @@ export async function remove(
     answer,
     () =>
       `removed ${application} from ${environment ?? cluster} in ${answer.file} (commit ${shortRevision(answer.commit)}): ${what}\n`,
+  );
+}
+
+/** `plumb accept-rewrite REPOSITORY [BRANCH]`: the branch goes on from the history that it shows now. */
+export async function acceptRewrite(
+  config: CliConfig,
+  repository: string,
+  branch: string | undefined,
+  options: { to?: string; reason: string; output: Format },
+): Promise<void> {
+  const { to, reason } = options;
+  const body = { repository, reason, ...(branch && { branch }), ...(to && { to }) };
+  const answer = await ask<RewriteAnswer>(config, "POST", "/api/v1/rewrites", body);
+  print(
+    options.output,
+    answer,
+    () =>
+      `${answer.branch} of ${repository} goes on from ${shortRevision(answer.to) || "nothing"}, and no longer from ${shortRevision(answer.from)} (${answer.file}, commit ${shortRevision(answer.commit)})\n`,
   );
 }
 

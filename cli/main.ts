@@ -169,6 +169,27 @@ function build(): Command {
       ) => (await import("#cli/change.ts")).remove(await config(options), application, options),
     );
   program
+    .command("accept-rewrite <repository> [branch]")
+    .description(
+      "go on from a branch whose history was rewritten, or a tag (refs/tags/NAME) that was moved; `fleet` is the fleet's own repository",
+    )
+    .option("--to <commit>", "only if it is at this commit")
+    .option("--reason <text>", "why, for the record", "")
+    .addOption(output())
+    .addOption(hubOption())
+    .addOption(tokenOption())
+    .addHelpText(
+      "after",
+      examples(
+        "plumb accept-rewrite shop main --reason 'a secret was taken out'",
+        "plumb accept-rewrite fleet main --to 4f1c9ab",
+        "plumb accept-rewrite shop refs/tags/v1.2.0",
+      ),
+    )
+    .action(async (repository: string, branch: string | undefined, options: Shared & { reason: string; to?: string }) =>
+      (await import("#cli/change.ts")).acceptRewrite(await config(options), repository, branch, options),
+    );
+  program
     .command("history")
     .description("what was asked for, and what came of it")
     .addOption(output())
@@ -195,11 +216,20 @@ function build(): Command {
     .description("run the hub in the foreground")
     .option("--fleet <url>", "the fleet repository")
     .option("--fleet-credentials <file>", "user:password or a token for it; a private key over ssh")
+    .option("--fleet-authorization <scheme>", "how a token is shown: basic, bearer (basic)")
+    .option("--fleet-ca <file>", "the authorities of its certificate, in PEM")
+    .option("--fleet-client-certificate <file>", "what the hub shows of itself there, in PEM")
+    .option("--fleet-client-key <file>", "its key")
+    .option(
+      "--fleet-github-app <id/installation>",
+      "a GitHub App, whose private key is the file of --fleet-credentials",
+    )
     .option("--fleet-host-keys <file>", "known_hosts of its server; needed over ssh")
     .option("--fleet-folder <folder>", "where its documents lie (fleet)")
     .option("--fleet-branch <branch>", "the branch of people's intent (main)")
     .option("--identity <file>", "the keys that plumb init made")
     .option("--data <folder>", "mirrors and the broker's store: may be lost")
+    .option("--secret-folder <folder>", "where Kubernetes Secrets are mounted, as NAMESPACE/NAME/KEY")
     .option("--webhook-secret-file <file>", "the secret of the fleet repository's webhook")
     .option("--allow-repository-host <host>", "reach this internal host; may be given several times", collect)
     .option("--poll-ms <ms>", "time between two looks at a repository")

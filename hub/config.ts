@@ -20,6 +20,15 @@ const address = z
   });
 const flag = z.union([z.boolean(), z.string().transform((text) => text === "true" || text === "1")]);
 
+const githubApp = z
+  .string()
+  .regex(/^\d+\/\d+(?:@https:\/\/\S+)?$/, { error: "must be ID/INSTALLATION, or ID/INSTALLATION@https://HOST/api/v3" })
+  .transform((text) => {
+    const [app = "", api = "https://api.github.com"] = text.split("@");
+    const [id = "", installation = ""] = app.split("/");
+    return { id, installation, api };
+  });
+
 const schema = z.strictObject({
   /** Mirrors and the broker's store: may be deleted at any time. */
   data: z
@@ -34,6 +43,19 @@ const schema = z.strictObject({
   fleet: z.string({ error: "is missing: name the fleet repository" }),
   /** A file: "user:password" or a token, or over ssh a private key. */
   fleetCredentials: z.string().optional(),
+  /** How a token is shown to the fleet repository's server. */
+  fleetAuthorization: z.enum(["basic", "bearer"]).default("basic"),
+  /** PEM: the authorities that its certificate may come from; and what the hub shows of itself there. */
+  fleetCa: z.string().optional(),
+  fleetClientCertificate: z.string().optional(),
+  fleetClientKey: z.string().optional(),
+  /** ID/INSTALLATION of a GitHub App, whose private key is then the file of fleetCredentials. */
+  fleetGithubApp: githubApp.optional(),
+  /** Where Kubernetes Secrets are mounted, as NAMESPACE/NAME/KEY: what documents name by secret is read there. */
+  secretFolder: z
+    .string()
+    .transform((path) => resolve(path))
+    .optional(),
   /** A known_hosts file: the only servers that are taken for the fleet repository's over ssh. */
   fleetHostKeys: z.string().optional(),
   fleetFolder: z.string().default("fleet"),

@@ -7,7 +7,10 @@ import { createApi } from "#hub/api/api.ts";
 import { actorOf } from "#hub/api/authorise.ts";
 import { serveApi } from "#hub/api/serve.ts";
 import type { HubConfig } from "#hub/config.ts";
-import type { Fleet, Repository } from "#hub/fleet/fleet.ts";
+import type { Fleet } from "#hub/fleet/fleet.ts";
+import { readFleet } from "#hub/fleet/read.ts";
+import { openConnections } from "#hub/git/connections.ts";
+import { createAppTokens } from "#hub/git/github-app.ts";
 import { createGitSigner } from "#hub/git/sign.ts";
 import { loadIdentity, type Identity } from "#hub/identity/identity.ts";
 import { createActions } from "#hub/loop/actions.ts";
@@ -18,7 +21,11 @@ import { Receipts } from "#hub/loop/receipts.ts";
 import { createSweep } from "#hub/loop/sweep.ts";
 import { keepRenderings } from "#hub/loop/kept-renderings.ts";
 import { createRenders } from "#hub/loop/renders.ts";
-import { credentialsFileOf, openSource, type Source, type SourceAccess } from "#hub/loop/sources.ts";
+import { secretFile, type DeclaredAccess } from "#hub/loop/credentials.ts";
+import { createEvidence } from "#hub/loop/evidence.ts";
+import { fleetName, openSourceSet } from "#hub/loop/source-set.ts";
+import type { SourceOptions } from "#hub/loop/sources.ts";
+import { describeStop, isAlarm } from "#hub/loop/stops.ts";
 import { Traces } from "#hub/loop/traces.ts";
 import { openBroker, type Broker } from "#hub/publish/broker.ts";
 import { superviseNats } from "#hub/publish/supervise.ts";
@@ -107,10 +114,9 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
   const view = new View();
   const receipts = new Receipts();
   const desired = new DesiredStates(identity);
-  const sources = new Map<string, Source>();
   const heard = (): ReadonlySet<ClusterId> =>
     new Set([...view.clusters].filter(([, seen]) => isHeard(seen, clock.now())).map(([cluster]) => cluster));
-  const sourceOptions = {
+  const sourceOptions: SourceOptions = {
     dataFolder: config.data,
     searchPath: config.searchPath,
     prlimit: isAbsolute(config.prlimit) ? config.prlimit : undefined,
@@ -119,40 +125,30 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     clock,
     log,
     signal,
-    onMove: (source: Source, moves: Parameters<Parameters<typeof openSource>[1]["onMove"]>[1]) => {
+    onMove: (source, moves) => {
       const begun = moves.flatMap((move) =>
         "to" in move && move.branch !== recordBranch
           ? [traces.begin(move.to, { repository: source.name, branch: move.branch })]
           : [],
       );
+      fetched();
       void Promise.all(begun).then(() => loop?.poke());
     },
   };
   let loop: ReturnType<typeof startLoop> | undefined;
-  const fleetSource = await openSource(fleetAccess(config), sourceOptions);
+  let fetched = (): void => undefined;
+  const connections = term.use(openConnections(sourceOptions.allowedHosts));
+  const appTokens = createAppTokens(connections, sourceOptions.allowedHosts, clock);
+  const sources = await openSourceSet({
+    url: config.fleet,
+    branch: config.fleetBranch,
+    declared: () => fleetAccess(config),
+    access: { secretFolder: config.secretFolder, appTokens },
+    fleet: () => loop?.state().fleet ?? emptyFleet,
+    options: { ...sourceOptions, connections },
+  });
+  const { fleetSource } = sources;
   await fleetSource.following.look();
-  const sourceOf = (fleet: Fleet, application: ApplicationName): Source | undefined => {
-    const declared = fleet.applications.get(application);
-    if (declared === undefined) return undefined;
-    const { repository } = declared.source;
-    return repository === null ? fleetSource : sources.get(repository);
-  };
-  const openSources = async (fleet: Fleet): Promise<void> => {
-    for (const repository of fleet.repositories.values()) {
-      if (sources.get(repository.name)?.url === repository.url) continue;
-      try {
-        const now = (): Repository => loop?.state().fleet.repositories.get(repository.name) ?? repository;
-        const access = { credentialsFile: () => credentialsFileOf(now()), hostKeys: async () => now().hostKeys };
-        const source = await openSource({ name: repository.name, url: repository.url, ...access }, sourceOptions);
-        // Two followers of one name would both move its heads.
-        await sources.get(repository.name)?.stop();
-        sources.set(repository.name, source);
-        await source.following.look();
-      } catch (error) {
-        log.error({ repository: repository.name, because: reasonOf(error) }, "a repository is not followed");
-      }
-    }
-  };
   const records = openRecords(
     { mirror: fleetSource.mirror, fetch: () => fleetSource.following.look() },
     signer,
@@ -171,8 +167,8 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
   );
   const renders = createRenders({
     kept: keepRenderings(kept),
-    fleet: () => loop?.state().fleet ?? emptyState.fleet,
-    source: (application) => sourceOf(loop?.state().fleet ?? emptyState.fleet, application),
+    fleet: () => loop?.state().fleet ?? emptyFleet,
+    source: (application) => sources.of(loop?.state().fleet ?? emptyFleet, application),
     renderer,
     tools: openTools(fence, config),
     log,
@@ -182,6 +178,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     telemetry,
     traceOf: ({ revision }) => traces.of(revision, loop?.state().fleetCommit),
   });
+  fetched = () => renders.fetched();
   for (const [cluster, bytes] of await broker.documents())
     if (desired.learn(cluster, bytes) === "refused")
       log.error({ cluster }, "the broker holds a document that is not ours");
@@ -193,9 +190,17 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     fleetSource,
     branch: config.fleetBranch,
     folder: config.fleetFolder,
-    openSources,
-    sourceOf,
+    openSources: (fleet) => sources.open(fleet),
+    sourceOf: (fleet, application) => sources.of(fleet, application),
     records,
+    evidence: createEvidence({
+      fleetSource,
+      branch: config.fleetBranch,
+      sources: () => sources.all(),
+      sourceOf: (fleet, application) => sources.of(fleet, application),
+      desired,
+      records,
+    }),
     desired,
     receipts,
     renders,
@@ -270,12 +275,11 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     rendered: (application, environment) => renders.choice(application, environment) ?? "",
     alarms: [
       ...(records.alarm() === "" ? [] : [records.alarm()]),
-      ...[fleetSource, ...sources.values()].flatMap((source) => [
+      ...sources.all().flatMap((source) => [
         ...source
-          .alarms()
-          .map(
-            ({ repository, branch, kind }) => `${repository}: branch ${branch} is ${kind}; its last good head is kept`,
-          ),
+          .stops()
+          .filter((stop) => isAlarm(stop, clock.now()))
+          .map(describeStop),
         ...(source.problem() === "" ? [] : [`${source.name}: ${source.problem()}`]),
       ]),
     ],
@@ -291,14 +295,23 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     fleet: () => decided.state().fleet,
     refresh: () => decided.refresh(),
     round: () => decided.round(),
-    sourceOf: (application) => sourceOf(decided.state().fleet, application as ApplicationName),
-    sourceByName: (name) => (name === "fleet" ? fleetSource : sources.get(name)),
+    sourceOf: (application) => sources.of(decided.state().fleet, application as ApplicationName),
+    sourceByName: (name) => sources.byName(name),
     webhookSecretFile: (name) => {
-      if (name === "fleet") return config.webhookSecretFile;
+      if (name === fleetName) return config.webhookSecretFile;
       const secret = decided.state().fleet.repositories.get(name)?.webhookSecret;
-      return secret !== undefined && "file" in secret ? secret.file : undefined;
+      return secret && secretFile(secret, config.secretFolder);
     },
     records,
+    inUse: (source) =>
+      [...desired.all().values()].flatMap(({ state: { fleetCommit, recordCommit, entries } }) => [
+        ...(source === fleetSource ? [fleetCommit, ...(recordCommit === "" ? [] : [recordCommit])] : []),
+        ...entries.flatMap((entry) =>
+          entry.kind === "run" && sources.of(decided.state().fleet, entry.application) === source
+            ? [entry.revision]
+            : [],
+        ),
+      ]),
     revoked: async (cluster, because) => {
       agents.disconnect(cluster, because, true);
       await pushRevocations(broker, identity, records.now().clusters.values());
@@ -333,22 +346,29 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
   const http = term.use(await serveApi(api, config.listenHttp));
   log.info({ http: http.port, grpc: agents.port, nats: natsUrls }, "hub ready");
   parts.onReady({ http: http.port, grpc: agents.port, nats: natsUrls[0] ?? "" });
-  const following = [fleetSource, ...sources.values()].map((source) => source.following.ended);
   try {
     await decided.ended;
   } finally {
     over.abort();
-    await Promise.allSettled(following);
+    await Promise.allSettled(sources.all().map((source) => source.following.ended));
   }
   lease.lost.throwIfAborted();
 }
 
-const fleetAccess = ({ fleet, fleetCredentials, fleetHostKeys }: HubConfig): SourceAccess => ({
-  name: "fleet",
-  url: fleet,
-  credentialsFile: () => fleetCredentials,
-  hostKeys: async () => (fleetHostKeys === undefined ? [] : (await readFile(fleetHostKeys, "utf8")).split("\n")),
-});
+async function fleetAccess(config: HubConfig): Promise<DeclaredAccess> {
+  const { fleetCredentials, fleetHostKeys, fleetCa, fleetClientCertificate, fleetClientKey, fleetGithubApp } = config;
+  const file = (path: string | undefined) => (path === undefined ? undefined : { file: path });
+  const certificate = file(fleetClientCertificate);
+  const key = file(fleetClientKey);
+  return {
+    credentials: file(fleetCredentials),
+    authorization: config.fleetAuthorization,
+    ca: file(fleetCa),
+    clientCertificate: certificate && key && { certificate, key },
+    githubApp: fleetGithubApp,
+    hostKeys: fleetHostKeys === undefined ? [] : (await readFile(fleetHostKeys, "utf8")).split("\n"),
+  };
+}
 
 type HandlerParts = {
   readonly view: View;
@@ -438,7 +458,7 @@ async function pushRevocations(
   await broker.pushClaims(identity.nats.agentsAccountJwt(new Map(revoked)));
 }
 
-const emptyState = { fleet: { applications: new Map(), clusters: new Map() } as unknown as Fleet };
+const emptyFleet: Fleet = readFleet([]).fleet;
 
 const hostFor = (host: string): string =>
   host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host;

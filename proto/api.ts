@@ -142,6 +142,9 @@ export type RegisterAnswer = {
 
 export type ChangeAnswer = { readonly commit: string; readonly file: string };
 
+/** A branch, or a tag as `refs/tags/NAME`, goes on from another history; `to` is "" for a tag that is gone. */
+export type RewriteAnswer = ChangeAnswer & { readonly branch: string; readonly from: string; readonly to: string };
+
 export type ErrorAnswer = {
   readonly error: { readonly message: string; /** What to do next; may be empty. */ readonly do: string };
 };

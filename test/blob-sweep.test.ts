@@ -100,7 +100,7 @@ test("what was dropped is rendered and put again when it is needed again", async
     "shop",
   );
   const source = await openSource(
-    { name: "fleet", url, credentialsFile: () => undefined, hostKeys: () => Promise.resolve([]) },
+    { name: "fleet", url, remote: {}, follows: () => ["main"] },
     {
       dataFolder: folder.path,
       searchPath: process.env["PATH"] ?? "",

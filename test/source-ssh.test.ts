@@ -2,6 +2,7 @@ import { mkdtempDisposable, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { accessOf } from "#hub/loop/credentials.ts";
 import { openSource } from "#hub/loop/sources.ts";
 import { systemClock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
@@ -21,8 +22,18 @@ test("a repository over ssh says why it is not followed, and is followed once it
     {
       name: "apps",
       url: `ssh://git@127.0.0.1:${server.port}/apps.git`,
-      credentialsFile: () => credentialsFile,
-      hostKeys: async () => hostKeys,
+      remote: accessOf(
+        async () => ({
+          ...(credentialsFile && { credentials: { file: credentialsFile } }),
+          authorization: "basic",
+          hostKeys,
+        }),
+        {
+          secretFolder: undefined,
+          appTokens: { token: () => Promise.reject(new Error("no app")), forget: () => undefined },
+        },
+      ),
+      follows: () => ["main"],
     },
     {
       dataFolder: folder.path,

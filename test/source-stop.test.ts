@@ -13,7 +13,7 @@ test("a source that is stopped asks its server nothing more, also in the middle 
   const url = await server.createRepository("app");
   const head = await server.commit("app", "main", { a: "1" }, "first");
   const source = await openSource(
-    { name: "app", url, credentialsFile: () => undefined, hostKeys: () => Promise.resolve([]) },
+    { name: "app", url, remote: {}, follows: () => ["main"] },
     {
       dataFolder: folder.path,
       searchPath: process.env["PATH"] ?? "",

@@ -15,8 +15,13 @@ const rules = [
   },
   {
     in: /^(?!agent\/cluster\/|test\/).*/,
-    never: /^(undici|@kubernetes\/client-node)$/,
+    never: /^@kubernetes\/client-node$/,
     because: "only agent/cluster talks to Kubernetes",
+  },
+  {
+    in: /^(?!agent\/cluster\/|hub\/git\/|test\/).*/,
+    never: /^undici$/,
+    because: "only agent/cluster and hub/git hold kept connections of their own",
   },
   {
     in: /^agent\//,

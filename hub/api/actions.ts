@@ -26,6 +26,11 @@ export interface Actions {
       reason: string;
     },
   ): Promise<Outcome<{ commit: string; file: string }>>;
+  /** Goes on from another history of a branch than before. Without a branch, of the only one that is stopped there. */
+  acceptRewrite(
+    actor: Actor,
+    rewrite: { repository: string; branch: string | undefined; to: string | undefined; reason: string },
+  ): Promise<Outcome<{ commit: string; file: string; branch: string; from: string; to: string }>>;
   /** Manifests for a token that this hub gave; undefined for any other. */
   paste(cluster: string, token: string): string | undefined;
   /** Looks at a repository now. False when no such repository is followed. */

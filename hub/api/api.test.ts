@@ -18,6 +18,10 @@ const actions: Actions = {
   revoke: (_actor, name) => (note(`revoke ${name}`), Promise.resolve(done)),
   promote: (_actor, { environment }) => (note(`promote ${environment}`), Promise.resolve({ ...done, revision: "r" })),
   remove: (_actor, { application }) => (note(`remove ${application}`), Promise.resolve(done)),
+  acceptRewrite: (_actor, { repository }) => (
+    note(`accept ${repository}`),
+    Promise.resolve({ ...done, branch: "main", from: "a", to: "b" })
+  ),
   paste: (_cluster, token) => (token === "good" ? "kind: Namespace\n" : undefined),
   webhook: () => Promise.resolve({ ok: false, because: "signed with another secret" }),
 };
@@ -71,6 +75,7 @@ const routes: readonly [string, string, readonly string[], object?][] = [
   ["POST", "/api/v1/clusters/:name/revoke", ["admin"], { reason: "" }],
   ["POST", "/api/v1/promotions", ["promoter", "operator", "admin"], promotion],
   ["POST", "/api/v1/removals", ["operator", "admin"], { application: "shop", environment: "dev", mode: "delete" }],
+  ["POST", "/api/v1/rewrites", ["operator", "admin"], { repository: "shop", branch: "main" }],
 ];
 
 test("the table below names every route of the API", () => {

@@ -55,6 +55,13 @@ const removeBody = z.strictObject({
   reason,
 });
 
+const rewriteBody = z.strictObject({
+  repository: z.string().max(63),
+  branch: z.string().max(250).optional(),
+  to: z.string().max(64).optional(),
+  reason,
+});
+
 /** The hub's HTTP API. Every route but health, joining and webhooks asks `authorise`. */
 export function createApi(options: ApiOptions): Hono<Env> {
   const { known, view, actions } = options;
@@ -149,6 +156,12 @@ export function createApi(options: ApiOptions): Hono<Env> {
       return fail(c, 400, "a removal names either an environment or a cluster", "");
     const scope = cluster === undefined ? { environment: environment! } : { cluster };
     return answer(c, await actions.remove(c.get("actor"), { ...removal, scope }));
+  });
+  api.post("/rewrites", async (c) => {
+    const refused = allowed(c, "accept-rewrite");
+    if (refused !== undefined) return refused;
+    const { branch, to, ...body } = rewriteBody.parse(await c.req.json());
+    return answer(c, await actions.acceptRewrite(c.get("actor"), { ...body, branch, to }));
   });
   app.route("/api/v1", api);
   return app;

@@ -4,7 +4,7 @@ import type { Fleet, Role } from "#hub/fleet/fleet.ts";
 /** Who asks, with what the fleet's Access documents give them. */
 export type Actor = { readonly name: string; readonly roles: readonly Role[] };
 
-export type Verb = "read" | "register" | "revoke" | "promote" | "remove";
+export type Verb = "read" | "register" | "revoke" | "promote" | "remove" | "accept-rewrite";
 /** What it is about; an environment narrows what a promoter may do. */
 export type Resource = { readonly environment?: string };
 
@@ -14,6 +14,7 @@ const rolesFor: Readonly<Record<Verb, readonly Role["role"][]>> = {
   read: ["viewer", "promoter", "approver", "operator", "admin"],
   promote: ["promoter", "operator", "admin"],
   remove: ["operator", "admin"],
+  "accept-rewrite": ["operator", "admin"],
   register: ["admin"],
   revoke: ["admin"],
 };

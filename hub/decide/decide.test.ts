@@ -407,3 +407,26 @@ test("decides alike for equal inputs in any order, and nothing new from its own 
     }),
   );
 });
+
+test("what follows a rewritten branch keeps what it has, a newcomer gets what was completed, and each says why", () => {
+  const head = () => ({ because: "HistoryRewritten: branch main of web" });
+  const record = { environment: staging, application: web, qualified: [], completed: [r1] };
+  const stopped = { head, records: [record] };
+  expect(told(stopped, s1)).toBe("run 2");
+  expect(told({ ...stopped, signed: new Map([[s1, []]]) }, s1)).toBe("run 1");
+  expect(told({ head, signed: new Map([[s1, []]]) }, s1)).toBe("hold");
+  expect(decide({ ...base, ...stopped }).waiting).toContainEqual({
+    application: web,
+    environment: staging,
+    because: "HistoryRewritten: branch main of web",
+  });
+});
+
+test("an Application may follow something else than its environment", () => {
+  const follow = { semver: "1.x" };
+  const asked: unknown[] = [];
+  const head: Inputs["head"] = (_application, what) => (asked.push(what), r1);
+  const applications = new Map([[web, { environments: [staging, prod], source: { follow } }]]);
+  expect(told({ head, applications }, s1)).toBe("run 1");
+  expect(asked).toEqual([follow]);
+});

@@ -25,8 +25,8 @@ export type Inputs = {
   readonly receipts: readonly SeenReceipt[];
   /** Clusters whose agents are connected, or were within the time an environment allows. */
   readonly heard: ReadonlySet<ClusterId>;
-  /** Head of the branch that an environment follows, in an Application's repository. Undefined while unknown. */
-  readonly head: (application: ApplicationName, branch: string) => Revision | undefined;
+  /** Where what is followed stands, in an Application's repository. Undefined while unknown. */
+  readonly head: (application: ApplicationName, follow: Follow) => Revision | Stopped | undefined;
   /** Undefined until the target was rendered. */
   readonly rendered: (target: Target) => Outcome | undefined;
   /** What signatures prove. Undefined until it was examined; asked only where an environment requires them. */
@@ -35,13 +35,24 @@ export type Inputs = {
   readonly delivery: (key: EntryKey, cluster: ClusterId) => Delivery;
 };
 
+/** What an environment, or an Application's source, takes its revisions from; a text is a branch. */
+export type Follow =
+  | string
+  | { readonly tag: string }
+  /** The highest version among the tags that this range allows. */
+  | { readonly semver: string }
+  | { readonly commit: Revision };
+
+/** History is not what it was: what follows it keeps its last good state, and this says why and what to do. */
+export type Stopped = { readonly because: string };
+
 export type DeclaredCluster = { readonly labels: Readonly<Record<string, string>> };
 export type Selector = { readonly matchLabels: Readonly<Record<string, string>> };
 
 export type DeclaredEnvironment = {
   readonly clusters: Selector;
   readonly revisions:
-    | { readonly follow: string }
+    | { readonly follow: Follow }
     | { readonly promotedFrom: readonly EnvironmentName[]; readonly auto: boolean };
   /** How long the environments before this one must have been healthy. */
   readonly soakMs: number;
@@ -53,7 +64,11 @@ export type DeclaredEnvironment = {
   readonly unreadable: readonly string[];
 };
 
-export type DeclaredApplication = { readonly environments: readonly EnvironmentName[] };
+export type DeclaredApplication = {
+  readonly environments: readonly EnvironmentName[];
+  /** What its own source follows, wherever an environment follows something. */
+  readonly source?: { readonly follow?: Follow | undefined };
+};
 
 export type DeclaredRemoval = {
   readonly application: ApplicationName;
@@ -122,6 +137,17 @@ export type Decision = {
   readonly records: readonly RolloutRecord[];
   readonly waiting: readonly Waiting[];
 };
+
+/** What an Application takes its revisions from in an environment that follows something. */
+export const followOf = (application: DeclaredApplication | undefined, follow: Follow): Follow =>
+  application?.source?.follow ?? follow;
+
+/** For people, and for keys: one text for one thing that is followed. */
+export function describeFollow(follow: Follow): string {
+  if (typeof follow === "string") return `branch ${follow}`;
+  if ("tag" in follow) return `tag ${follow.tag}`;
+  return "semver" in follow ? `tags ${follow.semver}` : `commit ${follow.commit}`;
+}
 
 export const keyOf = (key: EntryKey): string => `${key.environment}/${key.application}`;
 

@@ -1,6 +1,14 @@
 import type { EntryKey } from "#proto/desired-state.ts";
 import type { EnvironmentName, Revision } from "#proto/ids.ts";
-import { keyOf, type DeclaredEnvironment, type DeclaredFreeze, type Inputs, type SignatureAsk } from "./inputs.ts";
+import {
+  describeFollow,
+  followOf,
+  keyOf,
+  type DeclaredEnvironment,
+  type DeclaredFreeze,
+  type Inputs,
+  type SignatureAsk,
+} from "./inputs.ts";
 import { recordOf } from "./prove.ts";
 import { unsignedRevision } from "./signatures.ts";
 import type { RolloutRecord } from "./record.ts";
@@ -67,11 +75,13 @@ function askedRevision(
   const { revisions } = environment;
   const promotions = inputs.promotions.filter((promotion) => keyOf(promotion) === keyOf(key));
   if ("follow" in revisions) {
-    const revision = inputs.head(key.application, revisions.follow);
-    if (revision === undefined) return `branch ${revisions.follow} of ${key.application} is not known`;
+    const follow = followOf(inputs.applications.get(key.application), revisions.follow);
+    const head = inputs.head(key.application, follow);
+    if (head === undefined) return `${describeFollow(follow)} of ${key.application} is not known`;
+    if (typeof head !== "string") return head.because;
     // Of a branch's own head, a Promotion only says that it may prune.
-    const consent = promotions.find((promotion) => promotion.revision === revision);
-    return { revision, allowPrune: consent?.allowPrune ?? "", file: consent?.file };
+    const consent = promotions.find((promotion) => promotion.revision === head);
+    return { revision: head, allowPrune: consent?.allowPrune ?? "", file: consent?.file };
   }
   if (promotions.length > 1) return `${promotions.length} Promotions name ${keyOf(key)}: keep one`;
   const [promotion] = promotions;

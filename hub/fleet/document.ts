@@ -70,13 +70,32 @@ function failedDocument(file: string, document: YamlDocument): FailedDocument {
 
 /** Each unknown field is a problem of its own, at its own line. */
 function placesOf(error: z.ZodError): { path: FieldPath; message: string }[] {
-  return error.issues.slice(0, maxProblems).flatMap((issue) => {
+  return placesIn(error.issues);
+}
+
+function placesIn(issues: readonly z.core.$ZodIssue[]): { path: FieldPath; message: string }[] {
+  return issues.slice(0, maxProblems).flatMap((issue) => {
     const path = issue.path.filter((part) => typeof part !== "symbol");
+    const meant = issue.code === "invalid_union" ? meantShape(issue.errors) : undefined;
+    if (meant !== undefined) return placesIn(meant).map((place) => ({ ...place, path: [...path, ...place.path] }));
     if (issue.code === "unrecognized_keys")
       return issue.keys.slice(0, maxProblems).map((key) => ({ path: [...path, key], message: "is no known field" }));
     if (issue.code === "invalid_key") return [{ path, message: issue.issues[0]?.message ?? issue.message }];
     return [{ path, message: issue.message }];
   });
+}
+
+/** Of several shapes, the one that has the right type and fields that are wrong: their own messages say more. */
+function meantShape(shapes: readonly (readonly z.core.$ZodIssue[])[]): readonly z.core.$ZodIssue[] | undefined {
+  const fitting = shapes.filter(
+    (issues) => !issues.some(({ path, code }) => path.length === 0 && code === "invalid_type"),
+  );
+  const [only, ...others] = fitting;
+  if (only === undefined || others.length > 0) return undefined;
+  const speaksOfFields = only.some(
+    ({ path, code }) => path.length > 0 || code === "custom" || code === "unrecognized_keys",
+  );
+  return speaksOfFields ? only : undefined;
 }
 
 /** Says what was expected; never what was found, which may be a secret in the wrong place. */

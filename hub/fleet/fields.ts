@@ -75,11 +75,16 @@ export function isInside(path: string): boolean {
   return !path.startsWith("/") && !/[\\\p{Cc}]/u.test(path) && !path.split("/").includes("..");
 }
 
+/** Names of Secrets and of their keys, which become names of files. */
+const secretPart = text
+  .max(253)
+  .regex(/^(?!\.{1,2}$)[-._a-zA-Z0-9]+$/, { error: "must be letters, digits, dashes, dots and underscores" });
+
 /** Where a secret lies. The value itself never stands in Git. */
 export const reference = z
   .strictObject({
     file: text.optional(),
-    secret: z.strictObject({ namespace: name, name: text.max(253), key: text.max(253) }).optional(),
+    secret: z.strictObject({ namespace: name, name: secretPart, key: secretPart }).optional(),
   })
   .refine(({ file, secret }) => (file === undefined) !== (secret === undefined), {
     error: "must name either a file or a secret",

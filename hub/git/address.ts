@@ -49,7 +49,7 @@ function hostOf({ hostname }: URL): string {
   return new URL(`https://${hostname}`).hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
 }
 
-function isInternal(host: string): boolean {
+export function isInternal(host: string): boolean {
   if (host === "localhost" || host.endsWith(".localhost") || host.endsWith(".internal")) return true;
   if (isIP(host) === 4)
     return /^(0|10|127)\.|^169\.254\.|^192\.168\.|^172\.(1[6-9]|2\d|3[01])\.|^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./.test(

@@ -1,9 +1,9 @@
-import type { Mirror, RefMove } from "#hub/git/mirror.ts";
+import type { RefMove } from "#hub/git/moves.ts";
 import type { Clock } from "#lib/clock.ts";
 import { backoffMs } from "#lib/retry.ts";
 
 export type FollowOptions = {
-  readonly mirror: Pick<Mirror, "fetch">;
+  readonly mirror: { fetch(signal: AbortSignal, isHinted: boolean): Promise<readonly RefMove[]> };
   readonly clock: Clock;
   /** Time between two looks, varied by a fifth so that many repositories do not ask at once. */
   readonly intervalMs: number;
@@ -34,12 +34,13 @@ export function follow(options: FollowOptions): Following {
 
   const run = async (): Promise<void> => {
     for (let failures = 0; !signal.aborted;) {
+      const isHinted = asked;
       asked = false;
       const served = waiting;
       waiting = [];
       try {
         const limit = AbortSignal.any([signal, AbortSignal.timeout(options.limitMs ?? fetchLimitMs)]);
-        const moves = await mirror.fetch(limit);
+        const moves = await mirror.fetch(limit, isHinted);
         failures = 0;
         if (moves.length > 0) options.onMoves(moves);
       } catch (error) {

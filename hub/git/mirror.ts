@@ -1,9 +1,8 @@
-import { access } from "node:fs/promises";
+import { access, mkdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { AddressRefused, checkAddress, redact } from "#hub/git/address.ts";
 import { git, type GitOptions } from "#hub/git/command.ts";
 import { listFiles, readContents, readFileAt, type FileBytes, type TreeFile } from "#hub/git/contents.ts";
-import { sweepUnfinished } from "#hub/git/unfinished.ts";
 import { strangersLimits, type GitLimits } from "#hub/git/limits.ts";
 import { objectsAt } from "#hub/git/objects-at.ts";
 import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
@@ -15,27 +14,21 @@ import {
   type RawCommit,
   type WalkOptions,
 } from "#hub/git/raw-commits.ts";
-import { withRemote, type RemoteSettings } from "#hub/git/remote.ts";
+import { commitsOutside } from "#hub/git/outside.ts";
+import { bringRefs, hasMoved, prefixesOf } from "#hub/git/fetch.ts";
+import { movesOf, type RefMove, type Wants } from "#hub/git/moves.ts";
+import { pinnedRef, readRefs, seenRef, takenRef, type Refs } from "#hub/git/refs.ts";
+import { remoteAsker, withRemote, type RemoteSettings } from "#hub/git/remote.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
 import { removeSshFiles } from "#hub/git/ssh.ts";
 import { newestSignedBy } from "#hub/git/signed-history.ts";
-import { isTakeable, takenHeads, takenRef } from "#hub/git/taken.ts";
 import { serial } from "#lib/serial.ts";
 import { revision, type Revision } from "#proto/ids.ts";
 
-/** What a fetch found of one branch. */
-export type RefMove =
-  | { readonly kind: "new"; readonly branch: string; readonly to: Revision }
-  | { readonly kind: "forward"; readonly branch: string; readonly from: Revision; readonly to: Revision }
-  /** The remote shows an ancestor of what it showed before: Git itself is behind. Publish nothing from it. */
-  | { readonly kind: "behind"; readonly branch: string; readonly from: Revision; readonly to: Revision }
-  /** Neither ancestor nor descendant: history was rewritten, and a person must accept it. */
-  | { readonly kind: "rewritten"; readonly branch: string; readonly from: Revision; readonly to: Revision }
-  | { readonly kind: "deleted"; readonly branch: string; readonly from: Revision };
-
 export type MirrorSettings = RemoteSettings & {
   readonly directory: string;
-  readonly allowedHosts: ReadonlySet<string>;
+  /** What is followed now. Without it every branch is, and no tag. */
+  readonly wants?: () => Wants;
   /** The PATH in which git and ssh are found. */
   readonly searchPath: string;
   /** The program that limits what git may use; without it only time is limited. */
@@ -46,13 +39,25 @@ export type MirrorSettings = RemoteSettings & {
 /** A bare mirror of one repository: never a working tree, so no path of it can lead anywhere. */
 export type Mirror = {
   /**
-   * Brings every branch here, and says how each differs from its last good head. A branch that went back, was rewritten or
-   * is gone is said at every fetch, also after a restart, until it follows from that head again.
+   * Brings here what moved, and says how each followed branch differs from its last good head. A branch that went back, was
+   * rewritten or is gone is said at every fetch, also after a restart, until it follows from that head again. Without a hint
+   * that something moved, it is asked for first where that is the cheaper half.
    */
-  fetch(signal?: AbortSignal): Promise<RefMove[]>;
+  fetch(signal?: AbortSignal, isHinted?: boolean): Promise<RefMove[]>;
+  /** As the remote showed it last. */
   head(branch: string): Promise<Revision | undefined>;
   /** The newest head of each branch that followed from the ones before it. */
-  taken(): Promise<Map<string, Revision>>;
+  taken(): Promise<ReadonlyMap<string, Revision>>;
+  refs(): Promise<Refs>;
+  /** A person accepted what the remote shows: the branch goes on from there, and what it was before is kept. */
+  take(branch: string, head: Revision): Promise<void>;
+  /** Remembers what a tag names, whatever it is moved to later; undefined forgets it. */
+  pin(tag: string, commit: Revision | undefined): Promise<void>;
+  /** Those of the commits that are not here, or that `head` does not follow from. */
+  outside(commits: readonly Revision[], head: Revision): Promise<Revision[]>;
+  /** Made anew, and remembers nothing of what its remote showed before: `trust` says that it has been compared. */
+  isYoung(): boolean;
+  trust(): Promise<void>;
   /** Files under a folder at a commit, sorted by path; "" is the whole tree. */
   files(commit: Revision, folder: string): Promise<TreeFile[]>;
   read(file: TreeFile): Promise<Buffer>;
@@ -102,53 +107,72 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
   const alone = serial();
   const run = (arguments_: string[], options?: GitOptions): Promise<Buffer> => git(repository, arguments_, options);
   const text = async (arguments_: string[]): Promise<string> => (await run(arguments_)).toString("utf8").trim();
-  if (!(await exists(join(directory, "HEAD")))) await run(["init", "--quiet", "--bare", directory]);
+  const youngFile = join(directory, "young");
+  if (!(await exists(join(directory, "HEAD")))) {
+    // Before git's own: a mirror that lost what it knew must never pass for one that knows.
+    await mkdir(directory, { recursive: true });
+    await writeFile(youngFile, "");
+    await run(["init", "--quiet", "--bare", directory]);
+  }
+  let young = await exists(youngFile);
   await removeSshFiles(directory);
 
-  const branches = async (): Promise<Map<string, Revision>> => {
-    const lines = await text(["for-each-ref", "--format=%(objectname) %(refname:lstrip=3)", "refs/remotes/origin"]);
-    const pairs = lines.split("\n").filter((line) => line !== "");
-    return new Map(
-      pairs.map((line) => [line.slice(line.indexOf(" ") + 1), revision(line.slice(0, line.indexOf(" ")))]),
-    );
+  // Only this process writes here, so the quiet look costs no git command at all.
+  let known: Promise<Refs> | undefined;
+  const refs = (): Promise<Refs> => (known ??= readRefs(repository));
+  const update = async (lines: readonly string[]): Promise<void> => {
+    if (lines.length > 0) await run(["update-ref", "--stdin"], { input: lines.map((line) => `${line}\n`).join("") });
+    known = undefined;
   };
+  const ask = remoteAsker(repository, settings);
+  /** Commits by name that the remote was asked for. */
+  const sought = new Set<Revision>();
   const isAncestor = async (older: Revision, newer: Revision): Promise<boolean> =>
     (await text(["rev-list", "--count", "--max-count=1", older, `^${newer}`])) === "0";
 
-  const moveOf = async (branch: string, from?: Revision, to?: Revision): Promise<RefMove | undefined> => {
-    if (from === to) return undefined;
-    if (from === undefined) return to === undefined ? undefined : { kind: "new", branch, to };
-    if (to === undefined) return { kind: "deleted", branch, from };
-    if (await isAncestor(from, to)) return { kind: "forward", branch, from, to };
-    return { kind: (await isAncestor(to, from)) ? "behind" : "rewritten", branch, from, to };
-  };
-
   return {
-    fetch: (signal) =>
+    fetch: (signal, isHinted = true) =>
       alone(async () => {
-        const before = await takenHeads(repository);
-        const refs = "+refs/heads/*:refs/remotes/origin/*";
-        const fetch = ["fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--", settings.url, refs];
-        await withRemote(directory, settings, (access) => run(fetch, { ...access, signal, limits })).catch(
-          async (error: unknown) => {
-            await sweepUnfinished(directory);
+        const wants = settings.wants?.();
+        const unknown = [...(wants?.commits ?? [])].filter((commit) => !sought.has(commit));
+        const remote = unknown.length > 0 ? undefined : await ask(prefixesOf(wants), isHinted, signal);
+        if (remote === undefined || hasMoved(remote, await refs(), wants)) {
+          try {
+            await withRemote(directory, settings, (access) =>
+              bringRefs(repository, settings.url, wants, { ...access, signal, limits }),
+            );
+          } catch (error) {
+            await settings.refused?.().catch(() => undefined);
             throw error;
-          },
-        );
-        const after = await branches();
-        const names = [...new Set([...before.keys(), ...after.keys()])].filter(isTakeable).sort();
-        const found = await Promise.all(names.map((name) => moveOf(name, before.get(name), after.get(name))));
-        const moves = found.filter((move) => move !== undefined);
+          } finally {
+            known = undefined;
+          }
+          for (const commit of unknown) sought.add(commit);
+        }
+        const moves = await movesOf(await refs(), wants, isAncestor);
         const good = moves.flatMap((move) =>
-          move.kind === "new" || move.kind === "forward" ? [`update ${takenRef(move.branch)} ${move.to}\n`] : [],
+          move.kind === "new" || move.kind === "forward" ? [`update ${takenRef(move.branch)} ${move.to}`] : [],
         );
-        // What was good stays reachable: a cluster may still run it, and a Promotion may name it.
-        const kept = [...before.values()].map((commit) => `update refs/plumbline/seen/${commit} ${commit}\n`);
-        await run(["update-ref", "--stdin"], { input: [...kept, ...good].join("") });
+        if (good.length > 0) await update(good);
         return moves;
       }),
-    head: async (branch) => (await branches()).get(branch),
-    taken: () => takenHeads(repository),
+    head: async (branch) => (await refs()).branches.get(branch),
+    taken: async () => (await refs()).taken,
+    refs,
+    take: (branch, head) =>
+      alone(async () => {
+        const before = (await refs()).taken.get(branch);
+        const kept = before === undefined ? [] : [`update ${seenRef(before)} ${before}`];
+        await update([...kept, `update ${takenRef(branch)} ${head}`]);
+      }),
+    pin: (tag, commit) =>
+      alone(() => update([commit === undefined ? `delete ${pinnedRef(tag)}` : `update ${pinnedRef(tag)} ${commit}`])),
+    outside: (commits, head) => commitsOutside(repository, commits, head),
+    isYoung: () => young,
+    async trust() {
+      await rm(youngFile, { force: true });
+      young = false;
+    },
     files: (commit, folder) => listFiles(repository, commit, folder),
     read: (file) => run(["cat-file", "blob", file.object]),
     file: (commit, path) => readFileAt(repository, commit, path),
@@ -180,9 +204,9 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
         );
         // On top of a head that nobody accepted, a commit of the hub's own makes it no better, unless it puts back what was there.
         const follows = async (): Promise<boolean> =>
-          change.content !== undefined || (await takenHeads(repository)).get(change.branch) === change.expect;
-        if (pushed.kind === "pushed" && (await follows()))
-          await run(["update-ref", takenRef(change.branch), pushed.commit]);
+          change.content !== undefined || (await refs()).taken.get(change.branch) === change.expect;
+        if (pushed.kind === "pushed")
+          await update((await follows()) ? [`update ${takenRef(change.branch)} ${pushed.commit}`] : []);
         return pushed;
       }),
   };

@@ -4,15 +4,19 @@ import { stringify } from "yaml";
 import type { Actions, Outcome } from "#hub/api/actions.ts";
 import type { Actor } from "#hub/api/authorise.ts";
 import { agentManifests } from "#hub/api/paste.ts";
+import { describeFollow } from "#hub/decide/inputs.ts";
 import { kinds } from "#hub/fleet/kinds/kinds.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
 import { checkWebhook } from "#hub/git/webhook.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
 import type { Identity } from "#hub/identity/identity.ts";
+import { refuse, type Refusal } from "#hub/loop/refusal.ts";
 import type { RecordStore } from "#hub/loop/records.ts";
+import { createAcceptRewrite } from "#hub/loop/accept-rewrite.ts";
 import type { Source } from "#hub/loop/sources.ts";
+import { describeStop } from "#hub/loop/stops.ts";
 import type { Clock } from "#lib/clock.ts";
-import { clusterId, environmentName, applicationName, isDnsLabel, type ClusterId } from "#proto/ids.ts";
+import { clusterId, environmentName, applicationName, isDnsLabel, type ClusterId, type Revision } from "#proto/ids.ts";
 import { checkJoinToken, joinTokenLifeMs, mintJoinToken } from "#proto/token.ts";
 
 const pushTries = 5;
@@ -34,6 +38,8 @@ export type ActionParts = {
   readonly sourceByName: (name: string) => Source | undefined;
   readonly webhookSecretFile: (repository: string) => string | undefined;
   readonly records: RecordStore;
+  /** Revisions that documents of clusters name, of one repository; for the fleet's own, its commits too. */
+  readonly inUse: (source: Source) => Iterable<Revision>;
   readonly revoked: (cluster: ClusterId, because: string) => Promise<void>;
   readonly grpcAddress: string;
   readonly agentImage: string;
@@ -53,6 +59,14 @@ export function createActions(parts: ActionParts): Actions {
   ): Promise<Outcome<Value & { commit: string; file: string }>> => {
     for (let attempt = 1; attempt <= pushTries; attempt += 1) {
       await parts.refresh();
+      const stop = fleetSource.stops().find((stop) => stop.branch === parts.branch);
+      // A commit on top of a history that nobody accepted would accept it.
+      if (stop !== undefined)
+        return refuse(
+          409,
+          describeStop(stop),
+          `plumb accept-rewrite ${fleetSource.name} ${parts.branch}, or push back what was there`,
+        );
       const computed = compute(parts.fleet());
       if ("ok" in computed) return computed;
       const { path, document, subject, reason, value } = computed;
@@ -84,6 +98,7 @@ export function createActions(parts: ActionParts): Actions {
     return refuse(503, `${parts.branch} keeps moving`, "try again");
   };
 
+  const acceptOf = createAcceptRewrite(parts);
   const joinOf = (token: string) => {
     const ca = new X509Certificate(identity.authority.certificatePem);
     const caPin = `sha256:${createHash("sha256").update(ca.raw).digest("hex")}`;
@@ -175,8 +190,8 @@ export function createActions(parts: ActionParts): Actions {
         if ("follow" in target.revisions)
           return refuse(
             409,
-            `${environment} follows ${target.revisions.follow}: it takes no promotions`,
-            `merge into ${target.revisions.follow} instead`,
+            `${environment} follows ${describeFollow(target.revisions.follow)}: it takes no promotions`,
+            "change what it follows, in Git, instead",
           );
         const spec = {
           environment,
@@ -222,6 +237,8 @@ export function createActions(parts: ActionParts): Actions {
         };
       }),
 
+    acceptRewrite: acceptOf,
+
     paste(cluster, token) {
       const check = checkJoinToken(token, identity.tokenSecret, clock.now());
       return check.ok && check.token.cluster === cluster ? joinOf(token).paste : undefined;
@@ -248,15 +265,6 @@ async function provedSoon(parts: ActionParts, environment: string, application: 
     await parts.clock.sleep(provedLookMs);
   }
 }
-
-type Refusal = Extract<Outcome<object>, { ok: false }>;
-
-const refuse = (status: Refusal["status"], message: string, advice: string): Refusal => ({
-  ok: false,
-  status,
-  message,
-  advice,
-});
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, " ").trim();
 

@@ -27,6 +27,8 @@ export class DesiredStates {
   readonly #known = new Map<ClusterId, Known>();
   /** Clusters that said they have nothing, while nothing is known of them. */
   readonly #empty = new Set<ClusterId>();
+  /** Clusters whose documents were learned and not yet compared with Git. */
+  readonly #unjudged = new Set<ClusterId>();
   /** Revisions that gave the signed digest too, by cluster and entry: the receipts of the one prove the other. */
   readonly #sameDigest = new Map<string, Revision>();
   /** Named by documents, and nowhere any more. */
@@ -49,6 +51,7 @@ export class DesiredStates {
     if (known !== undefined && compareOrder(verdict.state, known.state) <= 0) return "known";
     this.#known.set(cluster, { bytes, state: verdict.state });
     this.#empty.delete(cluster);
+    this.#unjudged.add(cluster);
     return "newer";
   }
 
@@ -64,6 +67,19 @@ export class DesiredStates {
 
   known(cluster: ClusterId): Known | undefined {
     return this.#known.get(cluster);
+  }
+
+  /** Whether it is known what this cluster was given last, if anything. */
+  has(cluster: ClusterId): boolean {
+    return this.#known.has(cluster) || this.#empty.has(cluster);
+  }
+
+  unjudged(): ReadonlySet<ClusterId> {
+    return this.#unjudged;
+  }
+
+  judged(clusters: Iterable<ClusterId>): void {
+    for (const cluster of clusters) this.#unjudged.delete(cluster);
   }
 
   all(): ReadonlyMap<ClusterId, Known> {

@@ -10,6 +10,7 @@ import { maxProblems } from "#hub/fleet/document.ts";
 import { ContentRefused } from "#hub/git/contents.ts";
 import { describeProblem, type FleetProblem } from "#hub/fleet/problem.ts";
 import type { DesiredStates, Draft } from "#hub/loop/desired.ts";
+import type { Evidence } from "#hub/loop/evidence.ts";
 import type { RecordStore } from "#hub/loop/records.ts";
 import type { Receipts } from "#hub/loop/receipts.ts";
 import type { Renders } from "#hub/loop/renders.ts";
@@ -40,6 +41,7 @@ export type LoopParts = {
   readonly openSources: (fleet: Fleet) => Promise<void>;
   readonly sourceOf: (fleet: Fleet, application: ApplicationName) => Source | undefined;
   readonly records: RecordStore;
+  readonly evidence: Evidence;
   readonly desired: DesiredStates;
   readonly receipts: Receipts;
   readonly renders: Renders;
@@ -112,6 +114,9 @@ export function startLoop(parts: LoopParts): Loop {
   const refresh = async (): Promise<void> => {
     await loadFleet();
     await records.load();
+    await parts.evidence.judge(state.fleet);
+    // What was judged is the newest head, and so is what is decided from.
+    await loadFleet();
   };
 
   const inputs = (fleetCommit: Revision): Inputs => {
@@ -126,8 +131,11 @@ export function startLoop(parts: LoopParts): Loop {
       signed: desired.signed(),
       receipts: parts.receipts.all(),
       heard: parts.heard(),
-      head: (application, branch) => parts.sourceOf(fleet, application)?.head(branch),
       trust: (ask) => parts.trust.answer(ask, fleet, fleetCommit),
+      head: (application, follow) => {
+        const source = parts.sourceOf(fleet, application);
+        return source && parts.evidence.at(source, follow);
+      },
       rendered: (target) => renders.outcome(target),
       delivery: (key, cluster) => deliveryOf(fleet, key, cluster),
     };
@@ -149,7 +157,8 @@ export function startLoop(parts: LoopParts): Loop {
     const rulesOf = healthRulesOf(state.fleet);
     return [...decision.desired].flatMap(([cluster, entries]) => {
       const record = records.now().clusters.get(cluster);
-      if (record === undefined) return [];
+      // What it was given came to light during this round: the next one knows what to make of it.
+      if (record === undefined || desired.unjudged().has(cluster)) return [];
       const sealed = renders.sealed.bind(renders);
       return desired.draft(cluster, entries, record, sealed, position, clock.now(), rulesOf) ?? [];
     });
@@ -186,14 +195,20 @@ export function startLoop(parts: LoopParts): Loop {
     await refresh();
     const { fleetCommit } = state;
     if (fleetCommit === undefined) return;
+    const stopped = parts.evidence.stopped();
+    if (stopped !== undefined) {
+      state = { ...state, waiting: everywhere(state.fleet, stopped) };
+      return;
+    }
     const decision = await decided(fleetCommit);
     const drafts = draftsOf(decision, fleetCommit);
     // What opened a gate is written down before anything goes through it; the fast path writes afterwards.
     const opensGate = decision.records.some((record) => isNewlyQualified(record, records.now().rollouts));
     if (opensGate && drafts.length > 0) await records.save(decision.records);
     await publish(drafts);
-    await records.save(decision.records);
+    // Also while the record cannot be written, people see what waits for what.
     state = { ...state, waiting: decision.waiting };
+    await records.save(decision.records);
   };
 
   const run = async (): Promise<void> => {
@@ -257,6 +272,11 @@ async function readFleetAt(
     return { ok: false, problem: problemOf(error.message) };
   }
 }
+
+const everywhere = ({ applications }: Fleet, because: string): Waiting[] =>
+  [...applications.values()].flatMap(({ name, environments }) =>
+    environments.map((environment) => ({ application: name, environment, because })),
+  );
 
 /** Another hub took the lease: this one stops, and may come back as a standby. */
 export class LeaseLost extends Error {

@@ -9,6 +9,15 @@ import {
   type ClusterRecord,
   type RolloutRecord,
 } from "#hub/decide/record.ts";
+import {
+  formatRewriteRecord,
+  newestRewrite,
+  parseRewriteRecord,
+  rewriteRecordPath,
+  withRewrite,
+  type Rewrite,
+  type RewriteRecord,
+} from "#hub/decide/rewrites.ts";
 import type { Mirror } from "#hub/git/mirror.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -25,7 +34,11 @@ export type Records = {
   readonly commit: Revision | "";
   readonly clusters: ReadonlyMap<ClusterId, ClusterRecord>;
   readonly rollouts: readonly RolloutRecord[];
+  /** What people accepted of rewritten history, one a repository. */
+  readonly rewrites: readonly RewriteRecord[];
 };
+
+const nothing: Records = { commit: "", clusters: new Map(), rollouts: [], rewrites: [] };
 
 /** Another's record stands where this one would go. */
 export type Recorded = "recorded" | "taken";
@@ -39,6 +52,8 @@ export type RecordStore = {
   /** Puts a cluster's keys on record, unless it has some. This compare-and-swap is what uses a join token up. */
   accept(record: ClusterRecord): Promise<Recorded>;
   revoke(cluster: ClusterId, because: string): Promise<void>;
+  /** Writes down that a person accepted another history of a branch. */
+  acceptRewrite(repository: string, rewrite: Rewrite): Promise<void>;
   /** Writes what receipts proved. One commit for all of them. */
   save(rollouts: readonly RolloutRecord[]): Promise<void>;
 };
@@ -49,7 +64,7 @@ export function openRecords(
   clock: Clock,
   log: Log,
 ): RecordStore {
-  let current: Records = { commit: "", clusters: new Map(), rollouts: [] };
+  let current: Records = nothing;
   const alone = serial();
 
   let remote: Revision | undefined;
@@ -63,10 +78,7 @@ export function openRecords(
     [remote, taken] = [head, before];
     const trusted = await trustedHead(source.mirror, signer.publicKey, head, before);
     if ((trusted ?? "") !== current.commit)
-      current =
-        trusted === undefined
-          ? { commit: "", clusters: new Map(), rollouts: [] }
-          : await read(source.mirror, trusted, log);
+      current = trusted === undefined ? nothing : await read(source.mirror, trusted, log);
     const said = describeForeign(head, trusted);
     if (said !== alarm && said !== "") log.error({ head, trusted }, said);
     alarm = said;
@@ -131,6 +143,14 @@ export function openRecords(
         const files = new Map([[clusterRecordPath(cluster), formatClusterRecord(revoked)]]);
         return { files, subject: `record: ${cluster} revoked` };
       }, undefined),
+    acceptRewrite: (repository, rewrite) =>
+      write<void>(({ rewrites }) => {
+        const known = rewrites.find((record) => record.repository === repository) ?? { repository, accepted: [] };
+        const newest = newestRewrite(known, rewrite.branch);
+        if (newest?.from === rewrite.from && newest.to === rewrite.to) return { done: undefined };
+        const files = new Map([[rewriteRecordPath(repository), formatRewriteRecord(withRewrite(known, rewrite))]]);
+        return { files, subject: `record: ${repository} ${rewrite.branch} goes on from ${rewrite.to.slice(0, 7)}` };
+      }, undefined),
     save: (rollouts) =>
       write<void>((records) => {
         const changed = rollouts.filter(
@@ -180,6 +200,7 @@ async function holds(mirror: Mirror, decision: string): Promise<boolean> {
 async function read(mirror: Mirror, commit: Revision, log: Log): Promise<Records> {
   const clusters = new Map<ClusterId, ClusterRecord>();
   const rollouts: RolloutRecord[] = [];
+  const rewrites: RewriteRecord[] = [];
   const leaveOut = (because: string): void =>
     log.error({ because }, "the record holds what no hub wrote; it is ignored");
   for (const { path, bytes } of await mirror.contents(commit, "", leaveOut)) {
@@ -189,9 +210,10 @@ async function read(mirror: Mirror, commit: Revision, log: Log): Promise<Records
         const record = parseClusterRecord(path, text);
         clusters.set(record.cluster, record);
       } else if (path.startsWith("record/")) rollouts.push(parseRolloutRecord(path, text));
+      else if (path.startsWith("rewrites/")) rewrites.push(parseRewriteRecord(path, text));
     } catch (error) {
       log.error({ path, because: reasonOf(error) }, "a record file cannot be read; what it spoke of is held");
     }
   }
-  return { commit, clusters, rollouts };
+  return { commit, clusters, rollouts, rewrites };
 }

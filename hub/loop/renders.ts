@@ -58,6 +58,8 @@ export type Renders = {
   forget(): void;
   /** The broker has this blob no more: it is put again when it is needed. */
   forgetBlob(address: BlobAddress): void;
+  /** Something new is here: what was not to be found before is looked for again. */
+  fetched(): void;
 };
 
 type Found = { readonly digest: BundleDigest; readonly choice: Choice };
@@ -70,6 +72,8 @@ export function createRenders(options: RendersOptions): Renders {
   const bundles = new Map<BundleDigest, Sealed>();
   /** Failures that are no fault of the files, and when they are to be forgotten. */
   const passing = new Map<string, number>();
+  /** Failures for want of a commit that may be pushed, or fetched, yet. */
+  const unknown = new Set<string>();
   /** Results of this run by the name of what they read. */
   const results = new Map<string, Found>();
   const choices = new Map<string, string>();
@@ -152,6 +156,10 @@ export function createRenders(options: RendersOptions): Renders {
       await kept.keep(settings, shape, name, { rendered, choice });
       return outcome;
     } catch (error) {
+      if (isUnknownRevision(error)) {
+        unknown.add(key);
+        return { ok: false, because: `no branch of its repository holds ${target.revision}` };
+      }
       if (isProblem(error)) return { ok: false, because: reasonOf(error) };
       if (!(error instanceof GitFailed)) throw error;
       passing.set(key, performance.now() + passingMs);
@@ -229,6 +237,10 @@ export function createRenders(options: RendersOptions): Renders {
         for (const [key, outcome] of outcomes) if (outcome.ok && outcome.digest === digest) outcomes.delete(key);
       }
     },
+    fetched() {
+      for (const key of unknown) outcomes.delete(key);
+      unknown.clear();
+    },
     forget() {
       outcomes.clear();
       bundles.clear();
@@ -243,8 +255,7 @@ function remember<Value>(kept: Map<string, Value>, key: string, value: Value): v
 
 /** What is wrong with the files, and not with the hub. */
 const isProblem = (error: unknown): boolean =>
-  [ContentRefused, RenderRefused, PathRefused, YamlProblem].some((kind) => error instanceof kind) ||
-  isUnknownRevision(error);
+  [ContentRefused, RenderRefused, PathRefused, YamlProblem].some((kind) => error instanceof kind);
 
 /** A Promotion may name a commit that no branch here has. */
 const isUnknownRevision = (error: unknown): boolean =>

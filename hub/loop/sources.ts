@@ -1,35 +1,32 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Repository } from "#hub/fleet/fleet.ts";
+import type { Follow } from "#hub/decide/inputs.ts";
+import type { Rewrite } from "#hub/decide/rewrites.ts";
+import { redact } from "#hub/git/address.ts";
+import type { Connections } from "#hub/git/connections.ts";
 import { follow, type Following } from "#hub/git/follow.ts";
+import { openMirror, type Mirror } from "#hub/git/mirror.ts";
+import type { RefMove, Wants } from "#hub/git/moves.ts";
 import type { GitChange, Pushed } from "#hub/git/push.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
-import { openMirror, type Mirror, type RefMove } from "#hub/git/mirror.ts";
-import { AddressRefused, redact } from "#hub/git/address.ts";
+import type { RemoteAccess } from "#hub/loop/credentials.ts";
+import { openHeads, type Heads } from "#hub/loop/heads.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
-import type { Revision } from "#proto/ids.ts";
-
-/** A branch whose remote went back or was rewritten: it stays at its last good head until people say otherwise. */
-export type BranchAlarm = {
-  readonly repository: string;
-  readonly branch: string;
-  readonly kind: "behind" | "rewritten" | "deleted";
-  readonly sinceMs: number;
-};
 
 /** One followed repository: its mirror, and the heads that are taken from it. */
-export type Source = {
+export type Source = Pick<Heads, "head" | "at" | "standing" | "branchOf" | "stops" | "doubt"> & {
   readonly name: string;
   readonly url: string;
   readonly mirror: Mirror;
   readonly following: Following;
+  readonly follows: () => readonly Follow[];
   /** Commits and pushes; the head is then this commit. */
   commit(change: GitChange, signer: GitSigner): Promise<Pushed>;
-  /** The newest head that follows from the ones before it. */
-  head(branch: string): Revision | undefined;
-  alarms(): readonly BranchAlarm[];
+  /** A person accepted what the remote shows. */
+  accept(branch: string): Promise<void>;
+  /** Goes on where people accepted it already, as a restart finds it. */
+  acceptRecorded(newest: (branch: string) => Rewrite | undefined): Promise<void>;
   /** Looks no more, and ends a look that runs. Its mirror stays. */
   stop(): Promise<void>;
   /** Why the last look failed; empty after one that did not. */
@@ -43,26 +40,26 @@ export type SourceOptions = {
   /** The program that limits what git may use, if there is one. */
   readonly prlimit?: string | undefined;
   readonly allowedHosts: ReadonlySet<string>;
+  /** Asks over these whether anything moved. */
+  readonly connections?: Connections;
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** A head moved. */
+  /** A head moved, stopped, or goes on. */
   readonly onMove: (source: Source, moves: readonly RefMove[]) => void;
 };
 
-/** Where a repository lies, and what it takes to get in: asked at each fetch, so that both may be changed. */
+/** Where a repository lies, what it takes to get in, and what is followed of it: asked at each look. */
 export type SourceAccess = {
   readonly name: string;
   readonly url: string;
-  /** Of https "user:password" or a token; of ssh a private key. */
-  readonly credentialsFile: () => string | undefined;
-  /** Lines as in known_hosts. */
-  readonly hostKeys: () => Promise<readonly string[]>;
+  readonly remote: Partial<RemoteAccess>;
+  readonly follows: () => readonly Follow[];
 };
 
 export async function openSource(access: SourceAccess, options: SourceOptions): Promise<Source> {
-  const { name, url, credentialsFile, hostKeys } = access;
+  const { name, url, follows } = access;
   const { clock, log } = options;
   const stopped = new AbortController();
   const signal = AbortSignal.any([options.signal, stopped.signal]);
@@ -70,69 +67,63 @@ export async function openSource(access: SourceAccess, options: SourceOptions): 
   const folder = createHash("sha256").update(url).digest("hex").slice(0, 16);
   const mirror = await openMirror({
     url,
+    ...access.remote,
     directory: join(options.dataFolder, "git", `${folder}.git`),
     allowedHosts: options.allowedHosts,
     searchPath: options.searchPath,
     prlimit: options.prlimit,
-    authorization: () => basicFrom(credentialsFile()),
-    ssh: { privateKey: () => keyFrom(credentialsFile()), hostKeys },
+    ...(options.connections && { connections: options.connections }),
+    wants: () => wantsOf(follows()),
   });
-  const heads = new Map<string, Revision>();
-  const alarms = new Map<string, BranchAlarm>();
+  const heads = await openHeads({ repository: name, mirror, follows, clock, log });
   let problem = "";
-
-  /** Takes what moved forward, and gives what was not known before: an alarm goes on until its branch is good again. */
-  const take = (moves: readonly RefMove[]): RefMove[] => {
-    const news = moves.filter((move) => alarms.get(move.branch)?.kind !== move.kind);
-    const bad = new Set(moves.filter(({ kind }) => kind !== "new" && kind !== "forward").map(({ branch }) => branch));
-    for (const branch of alarms.keys()) if (!bad.has(branch)) alarms.delete(branch);
-    for (const move of news) {
-      if (move.kind === "new" || move.kind === "forward") {
-        heads.set(move.branch, move.to);
-        continue;
-      }
-      const { branch, kind } = move;
-      alarms.set(branch, { repository: name, branch, kind, sinceMs: clock.now() });
-      log.error({ repository: name, branch, kind }, "a branch did not move forward: its last good head is kept");
-    }
-    return news;
+  const look = async (signal: AbortSignal, isHinted: boolean): Promise<readonly RefMove[]> => {
+    const { moves, isNews } = await heads.take(await mirror.fetch(signal, isHinted));
+    // Also when nothing moved: a remote that is back is no problem any more.
+    problem = "";
+    // A tag that is new or moved, and a branch that is good again, moved no branch.
+    if (isNews && moves.length === 0) options.onMove(source, []);
+    return moves;
   };
-  // What an earlier run took is where this one begins, whatever the remote shows by now.
-  for (const [branch, head] of await mirror.taken()) heads.set(branch, head);
   const source: Source = {
     name,
     url,
     mirror,
+    follows,
+    head: (branch) => heads.head(branch),
+    at: (follow) => heads.at(follow),
+    standing: (follow) => heads.standing(follow),
+    branchOf: (follow) => heads.branchOf(follow),
+    stops: () => heads.stops(),
+    doubt: (follow, lost) => heads.doubt(follow, lost),
     async commit(change, signer) {
       const pushed = await mirror.commit(change, signer, clock.now(), signal);
       if (pushed.kind === "pushed") {
-        const from = heads.get(change.branch);
-        heads.set(change.branch, pushed.commit);
         const { branch } = change;
+        const from = heads.head(branch);
+        const to = pushed.commit;
+        heads.set(branch, to);
         options.onMove(source, [
-          from === undefined
-            ? { kind: "new", branch, to: pushed.commit }
-            : { kind: "forward", branch, from, to: pushed.commit },
+          from === undefined ? { kind: "new", branch, to } : { kind: "forward", branch, from, to },
         ]);
       }
       return pushed;
     },
-    head: (branch) => heads.get(branch),
-    alarms: () => [...alarms.values()],
+    async accept(branch) {
+      const move = await heads.accept(branch);
+      if (move !== undefined) options.onMove(source, [move]);
+    },
+    async acceptRecorded(newest) {
+      const moves = await heads.acceptRecorded(newest);
+      if (moves.length > 0) options.onMove(source, moves);
+    },
     problem: () => problem,
     stop() {
       stopped.abort(new Error(`${name} is followed at another address`));
       return source.following.ended;
     },
     following: follow({
-      mirror: {
-        async fetch(signal) {
-          const moves = await mirror.fetch(signal);
-          // Also when nothing moved: a remote that is back is no problem any more.
-          problem = "";
-          return take(moves);
-        },
-      },
+      mirror: { fetch: look },
       clock,
       intervalMs: options.intervalMs,
       signal,
@@ -147,19 +138,10 @@ export async function openSource(access: SourceAccess, options: SourceOptions): 
   return source;
 }
 
-/** The file holds "user:password" or a token; read at each fetch, so that it may be rotated. */
-async function basicFrom(file: string | undefined): Promise<string | undefined> {
-  if (file === undefined) return undefined;
-  const text = (await readFile(file, "utf8")).trim();
-  const pair = text.includes(":") ? text : `x-access-token:${text}`;
-  return `Basic ${Buffer.from(pair).toString("base64")}`;
-}
-
-async function keyFrom(file: string | undefined): Promise<string> {
-  if (file === undefined)
-    throw new AddressRefused("an ssh:// repository needs a private key: name its file under credentials");
-  return readFile(file, "utf8");
-}
-
-export const credentialsFileOf = (repository: Repository): string | undefined =>
-  repository.credentials !== undefined && "file" in repository.credentials ? repository.credentials.file : undefined;
+const wantsOf = (follows: readonly Follow[]): Wants => ({
+  branches: new Set(follows.filter((follow) => typeof follow === "string")),
+  tags: follows.some((follow) => typeof follow !== "string" && !("commit" in follow)),
+  commits: new Set(
+    follows.flatMap((follow) => (typeof follow !== "string" && "commit" in follow ? [follow.commit] : [])),
+  ),
+});

@@ -44,7 +44,7 @@ export async function openKitchen(): Promise<Kitchen> {
   const url = await git.createRepository("fleet");
   await git.commit("fleet", "main", { "README.md": "fleet" }, "begin");
   const source: Source = await openSource(
-    { name: "fleet", url, credentialsFile: () => undefined, hostKeys: () => Promise.resolve([]) },
+    { name: "fleet", url, remote: {}, follows: () => ["main"] },
     {
       dataFolder: folder.path,
       searchPath: process.env["PATH"] ?? "",

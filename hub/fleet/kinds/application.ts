@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { application, duration, environment, name, path, percent, text, unique } from "../fields.ts";
 import { chart } from "./chart.ts";
+import { follow } from "./follow.ts";
 import { unknownParameters } from "../select.ts";
 
 const template = path.superRefine((text, context) => {
@@ -36,6 +37,8 @@ const source = z
     /** A Repository's name; without it, the fleet repository itself. */
     repository: name.optional(),
     path: template.optional(),
+    /** Instead of what its environments follow; those that are promoted take no notice. */
+    follow: follow.optional(),
     render: z.enum(["auto", "plain", "kustomize", "helm"]).default("auto"),
     /** Globs of plain manifests, below `path`; none means every .yaml, .yml and .json. */
     include: globs,

@@ -1,9 +1,10 @@
 import { z } from "zod";
-import { branch, duration, environment, name, percent, selector, subject, text, unique } from "../fields.ts";
+import { duration, environment, name, percent, selector, subject, text, unique } from "../fields.ts";
+import { follow } from "./follow.ts";
 
 const revisions = z
   .strictObject({
-    follow: branch.optional(),
+    follow: follow.optional(),
     promotedFrom: unique(environment).min(1).optional(),
     auto: z.boolean().optional(),
   })

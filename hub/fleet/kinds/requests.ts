@@ -1,15 +1,12 @@
 import { z } from "zod";
-import { revision } from "#proto/ids.ts";
 import { application, cluster, environment, reason, text, unique, until } from "../fields.ts";
+import { commitId } from "./follow.ts";
 
 export const promotionSpec = z
   .strictObject({
     environment,
     application,
-    revision: z
-      .string()
-      .regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/, { error: "must be a full commit id in lower-case hex" })
-      .transform(revision),
+    revision: commitId,
     /** Plan hash that lifts the prune budget for this revision. */
     allowPrune: z
       .string()

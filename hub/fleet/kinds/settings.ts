@@ -2,20 +2,52 @@ import { z } from "zod";
 import { compileCel } from "#lib/cel.ts";
 import { application, cluster, environment, reference, subject, text, unique } from "../fields.ts";
 
+const address = z.string().superRefine((text, context) => {
+  const problem = addressProblem("git", text);
+  if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+});
+
+const digits = z
+  .union([z.string(), z.int()])
+  .transform(String)
+  .refine((text) => /^[0-9]{1,20}$/.test(text), { error: "must be the number that the app's settings show" });
+
+const githubApp = z.strictObject({
+  id: digits,
+  installation: digits,
+  /** https://HOST/api/v3 of a GitHub of one's own. */
+  api: address.default("https://api.github.com"),
+});
+
 export const repositorySpec = z
   .strictObject({
     /** What lies there: Git, a Helm repository (an index.yaml and archives), or charts in an OCI registry. */
     type: z.enum(["git", "helm", "oci"]).default("git"),
     url: text.max(2_048),
+    /** Over https "user:password" or a token; over ssh a private key; with githubApp the app's private key. */
     credentials: reference.optional(),
+    /** How a token is shown: most forges want it as the password of basic, some as a bearer. */
+    authorization: z.enum(["basic", "bearer"]).default("basic"),
+    /** The authorities, in PEM, that the server's certificate may come from, instead of those of the system. */
+    ca: reference.optional(),
+    clientCertificate: z.strictObject({ certificate: reference, key: reference }).optional(),
+    githubApp: githubApp.optional(),
     /** Lines as in known_hosts; required by ssh. */
     hostKeys: unique(text).default([]),
     webhookSecret: reference.optional(),
   })
-  .superRefine(({ type, url, credentials, hostKeys }, context) => {
+  .superRefine(({ type, url, credentials, hostKeys, ca, clientCertificate, githubApp }, context) => {
     const problem = addressProblem(type, url);
     if (problem !== undefined) context.addIssue({ code: "custom", path: ["url"], message: problem });
+    if (githubApp !== undefined && credentials === undefined)
+      context.addIssue({
+        code: "custom",
+        path: ["credentials"],
+        message: "must name the private key of the GitHub App",
+      });
     if (!url.startsWith("ssh://")) return;
+    for (const [name, value] of Object.entries({ ca, clientCertificate, githubApp }))
+      if (value !== undefined) context.addIssue({ code: "custom", path: [name], message: "is for https:// addresses" });
     if (hostKeys.length === 0)
       context.addIssue({
         code: "custom",

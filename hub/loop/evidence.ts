@@ -1,0 +1,149 @@
+import { describeFollow, followOf, type Follow, type Stopped } from "#hub/decide/inputs.ts";
+import type { RolloutRecord } from "#hub/decide/record.ts";
+import { leftBehind, newestRewrite, type RewriteRecord } from "#hub/decide/rewrites.ts";
+import type { Fleet } from "#hub/fleet/fleet.ts";
+import type { DesiredStates } from "#hub/loop/desired.ts";
+import { recordBranch, type RecordStore } from "#hub/loop/records.ts";
+import type { Source } from "#hub/loop/sources.ts";
+import { describeStop } from "#hub/loop/stops.ts";
+import type { ApplicationName, EnvironmentName, Revision } from "#proto/ids.ts";
+
+/**
+ * What a hub that lost its mirrors knows of history: the commits in documents that it signed, and in its record. A head
+ * that does not follow from them was rewritten, or went back, while nobody looked.
+ */
+export type Evidence = {
+  /** Takes what people accepted, and compares every head with what clusters were given. Before each decision. */
+  judge(fleet: Fleet): Promise<void>;
+  /** Where what is followed stands; unknown until it was judged. */
+  at(source: Source, follow: Follow): Revision | Stopped | undefined;
+  /** Why nothing at all is published: the fleet's own documents, or the record, are not what they were. */
+  stopped(): string | undefined;
+};
+
+export type EvidenceParts = {
+  readonly fleetSource: Source;
+  /** The fleet's own branch. */
+  readonly branch: string;
+  /** All that are followed, with the fleet's. */
+  readonly sources: () => Iterable<Source>;
+  readonly sourceOf: (fleet: Fleet, application: ApplicationName) => Source | undefined;
+  readonly desired: DesiredStates;
+  readonly records: Pick<RecordStore, "now">;
+};
+
+type Item = {
+  readonly environment: EnvironmentName;
+  readonly application: ApplicationName;
+  readonly revision: Revision;
+};
+
+export function createEvidence(parts: EvidenceParts): Evidence {
+  const { fleetSource, branch, desired, records } = parts;
+  const items = new Map<string, Item>();
+  const fleetCommits = new Set<Revision>();
+  const recordCommits = new Set<Revision>();
+  /** What was found to be in the history of what is followed: it is not asked again, whatever is followed later. */
+  const settled = new Set<string>();
+  const judged = new Set<string>();
+
+  const take = (item: Item): void => void items.set(`${item.environment}/${item.application}/${item.revision}`, item);
+  const takeDocuments = (): void => {
+    for (const cluster of desired.unjudged()) {
+      const { state } = desired.known(cluster)!;
+      fleetCommits.add(state.fleetCommit);
+      if (state.recordCommit !== "") recordCommits.add(state.recordCommit);
+      for (const entry of state.entries) if (entry.kind === "run") take(entry);
+    }
+  };
+  const takeRecord = (rollouts: readonly RolloutRecord[]): void => {
+    for (const { environment, application, completed } of rollouts)
+      if (completed.length > 0) take({ environment, application, revision: completed.at(-1)! });
+  };
+
+  /** What each thing that is followed in a source must hold. */
+  const claims = (fleet: Fleet, source: Source): Map<Follow, Revision[]> => {
+    const found = new Map<string, { follow: Follow; commits: Revision[] }>();
+    for (const follow of source.follows()) found.set(describeFollow(follow), { follow, commits: [] });
+    const claim = (follow: Follow, commits: Iterable<Revision>): void =>
+      void found.get(describeFollow(follow))?.commits.push(...commits);
+    if (source === fleetSource) {
+      claim(branch, fleetCommits);
+      claim(recordBranch, recordCommits);
+    }
+    for (const { environment, application, revision } of items.values()) {
+      const revisions = fleet.environments.get(environment)?.revisions;
+      if (revisions === undefined || !("follow" in revisions)) continue;
+      if (parts.sourceOf(fleet, application) !== source) continue;
+      claim(followOf(fleet.applications.get(application), revisions.follow), [revision]);
+    }
+    return new Map([...found.values()].map(({ follow, commits }) => [follow, commits]));
+  };
+
+  const judgeOne = async (source: Source, follow: Follow, claimed: readonly Revision[]): Promise<void> => {
+    const standing = source.standing(follow);
+    if (standing === undefined) return;
+    const key = (commit: Revision): string => `${source.name} ${describeFollow(follow)} ${commit}`;
+    const expected = expectedOf(claimed, recordOf(records.now().rewrites, source.name), source.branchOf(follow));
+    const open = expected.filter((commit) => !settled.has(key(commit)));
+    const outside = new Set(await source.mirror.outside(open, standing));
+    // From one version to another no history leads: what a tag names was released, too.
+    if (typeof follow !== "string")
+      for (const commit of (await source.mirror.refs()).tags.values()) outside.delete(commit);
+    for (const commit of open) if (!outside.has(commit)) settled.add(key(commit));
+    source.doubt(follow, [...outside]);
+    judged.add(judgedKey(source, follow));
+  };
+
+  return {
+    async judge(fleet) {
+      const { rewrites, rollouts, clusters } = records.now();
+      const all = [...parts.sources()];
+      for (const source of all)
+        await source.acceptRecorded((branch) => newestRewrite(recordOf(rewrites, source.name), branch));
+      const young = all.filter(({ mirror }) => mirror.isYoung());
+      const taken = [...desired.unjudged()];
+      if (young.length > 0) {
+        takeDocuments();
+        takeRecord(rollouts);
+      }
+      for (const source of young)
+        for (const [follow, commits] of claims(fleet, source)) await judgeOne(source, follow, commits);
+      desired.judged(taken);
+      const isHeard = [...clusters.values()].every(({ cluster, revoked }) => revoked !== null || desired.has(cluster));
+      if (isHeard && desired.unjudged().size === 0)
+        for (const source of young)
+          if (source.follows().every((follow) => isProved(source, follow))) await source.mirror.trust();
+    },
+    at: (source, follow) =>
+      source.mirror.isYoung() && !judged.has(judgedKey(source, follow)) ? undefined : source.at(follow),
+    stopped() {
+      const stop = fleetSource
+        .stops()
+        .find((stop) => stop.kind === "unproved" && (stop.branch === branch || stop.branch === recordBranch));
+      return stop && describeStop(stop);
+    },
+  };
+
+  function isProved(source: Source, follow: Follow): boolean {
+    const isMissing = source.standing(follow) === undefined && follow === recordBranch;
+    const isDoubted = source
+      .stops()
+      .some(({ kind, branch }) => kind === "unproved" && branch === source.branchOf(follow));
+    return isMissing || (judged.has(judgedKey(source, follow)) && !isDoubted);
+  }
+}
+
+const judgedKey = (source: Source, follow: Follow): string => `${source.url} ${describeFollow(follow)}`;
+
+const recordOf = (rewrites: readonly RewriteRecord[], repository: string): RewriteRecord | undefined =>
+  rewrites.find((record) => record.repository === repository);
+
+/** What people accepted last must be held as well; what they left behind then need not. */
+function expectedOf(claimed: readonly Revision[], record: RewriteRecord | undefined, branch: string): Revision[] {
+  const newest = newestRewrite(record, branch);
+  if (newest === undefined) return [...new Set(claimed)];
+  const past = leftBehind(record, branch);
+  const accepted = newest.to === "" ? [] : [newest.to];
+  return [...new Set([...claimed.filter((commit) => !past.has(commit) || commit === newest.to), ...accepted])];
+}
