@@ -6,7 +6,11 @@ export default defineConfig({
     maxWorkers: 2,
     setupFiles: ["./test/harness/leak-check.ts"],
     projects: [
-      { extends: true, test: { name: "unit", include: ["{proto,lib,hub,agent,cli}/**/*.test.ts"] } },
+      // On a busy machine a second of work may take many.
+      {
+        extends: true,
+        test: { name: "unit", include: ["{proto,lib,hub,agent,cli}/**/*.test.ts"], testTimeout: 30_000 },
+      },
       {
         extends: true,
         test: {

@@ -185,7 +185,12 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
   for await (const stored of broker.statuses())
     view.status(stored.cluster, ApplicationStatus.decode(stored.bytes), stored.atMs);
 
-  const trust = createTrust({ fleetSource, sourceOf, hubKey: signer.publicKey, signal });
+  const trust = createTrust({
+    fleetSource,
+    sourceOf: (fleet, application) => sources.of(fleet, application),
+    hubKey: signer.publicKey,
+    signal,
+  });
   loop = startLoop({
     fleetSource,
     branch: config.fleetBranch,
