@@ -24,7 +24,7 @@ import { createRenders } from "#hub/loop/renders.ts";
 import { secretFile, type DeclaredAccess } from "#hub/loop/credentials.ts";
 import { createEvidence } from "#hub/loop/evidence.ts";
 import { fleetName, openSourceSet } from "#hub/loop/source-set.ts";
-import type { SourceOptions } from "#hub/loop/sources.ts";
+import type { Source, SourceOptions } from "#hub/loop/sources.ts";
 import { describeStop, isAlarm } from "#hub/loop/stops.ts";
 import { Traces } from "#hub/loop/traces.ts";
 import { openBroker, type Broker } from "#hub/publish/broker.ts";
@@ -40,7 +40,7 @@ import { systemClock, type Clock } from "#lib/clock.ts";
 import { createLog, reasonOf, type Log } from "#lib/log.ts";
 import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
 import { ApplicationStatus, Event } from "#proto/gen/plumbline/agent/v1/agent.ts";
-import { applicationName, type ApplicationName, type ClusterId } from "#proto/ids.ts";
+import { applicationName, type ApplicationName, type ClusterId, type Revision } from "#proto/ids.ts";
 import { reportHash } from "#proto/status.ts";
 
 /** A few hundred of the largest charts, or all of a common fleet; what does not fit is rendered again. */
@@ -125,6 +125,17 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     clock,
     log,
     signal,
+    inUse: (source) => [
+      ...given(source),
+      ...records
+        .now()
+        .rollouts.flatMap(({ application, qualified, completed }) =>
+          isOf(source, application) ? [...qualified, ...completed] : [],
+        ),
+      ...[...(loop?.state().fleet ?? emptyFleet).promotions.values()].flatMap(({ application, revision }) =>
+        isOf(source, application) ? [revision] : [],
+      ),
+    ],
     onMove: (source, moves) => {
       const begun = moves.flatMap((move) =>
         "to" in move && move.branch !== recordBranch
@@ -149,6 +160,14 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
   });
   const { fleetSource } = sources;
   await fleetSource.following.look();
+  /** What documents of clusters name of a repository; of the fleet's own, its commits too. */
+  const given = (source: Source): Revision[] =>
+    [...desired.all().values()].flatMap(({ state: { fleetCommit, recordCommit, entries } }) => [
+      ...(source === fleetSource ? [fleetCommit, ...(recordCommit === "" ? [] : [recordCommit])] : []),
+      ...entries.flatMap((entry) => (entry.kind === "run" && isOf(source, entry.application) ? [entry.revision] : [])),
+    ]);
+  const isOf = (source: Source, application: ApplicationName): boolean =>
+    sources.of(loop?.state().fleet ?? emptyFleet, application) === source;
   const records = openRecords(
     { mirror: fleetSource.mirror, fetch: () => fleetSource.following.look() },
     signer,
@@ -308,15 +327,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
       return secret && secretFile(secret, config.secretFolder);
     },
     records,
-    inUse: (source) =>
-      [...desired.all().values()].flatMap(({ state: { fleetCommit, recordCommit, entries } }) => [
-        ...(source === fleetSource ? [fleetCommit, ...(recordCommit === "" ? [] : [recordCommit])] : []),
-        ...entries.flatMap((entry) =>
-          entry.kind === "run" && sources.of(decided.state().fleet, entry.application) === source
-            ? [entry.revision]
-            : [],
-        ),
-      ]),
+    inUse: (source) => given(source),
     revoked: async (cluster, because) => {
       agents.disconnect(cluster, because, true);
       await pushRevocations(broker, identity, records.now().clusters.values());

@@ -44,12 +44,12 @@ export function follow(options: FollowOptions): Following {
         failures = 0;
         if (moves.length > 0) options.onMoves(moves);
       } catch (error) {
-        if (signal.aborted) break;
         failures += 1;
-        options.onProblem(error, failures);
+        if (!signal.aborted) options.onProblem(error, failures);
+      } finally {
+        for (const resolve of served) resolve();
       }
-      for (const resolve of served) resolve();
-      if (asked) continue;
+      if (asked || signal.aborted) continue;
       const woken = new AbortController();
       wake = () => woken.abort();
       const jittered = intervalMs * (0.9 + Math.random() * 0.2);

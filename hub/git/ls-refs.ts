@@ -77,6 +77,7 @@ function refsFrom(answer: Buffer): RemoteRefs {
 }
 
 async function exchange(url: string, asking: Asking, body?: string): Promise<Buffer> {
+  const kind = body === undefined ? "advertisement" : "result";
   const limit = AbortSignal.timeout(answerWithinMs);
   const signal = asking.signal === undefined ? limit : AbortSignal.any([asking.signal, limit]);
   const shown = redact(url.replace(/\/(?:git-upload-pack|info\/refs.*)$/, ""));
@@ -95,6 +96,13 @@ async function exchange(url: string, asking: Asking, body?: string): Promise<Buf
     if (answer.statusCode !== 200) {
       await answer.body.dump();
       throw refusalOf(shown, answer.statusCode, answer.headers["location"]);
+    }
+    if (answer.headers["content-type"] !== `application/x-git-upload-pack-${kind}`) {
+      await answer.body.dump();
+      // git would take a page for a repository without branches.
+      throw new GitFailed(
+        `${shown}: does not answer as a Git server does: is it the address of a page, or of a sign-in?`,
+      );
     }
     return await readAtMost(answer.body, maxAnswerBytes);
   } catch (cause) {

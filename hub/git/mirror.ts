@@ -22,6 +22,7 @@ import { remoteAsker, withRemote, type RemoteSettings } from "#hub/git/remote.ts
 import type { GitSigner } from "#hub/git/sign.ts";
 import { removeSshFiles } from "#hub/git/ssh.ts";
 import { newestSignedBy } from "#hub/git/signed-history.ts";
+import { tidyMirror } from "#hub/git/tidy.ts";
 import { serial } from "#lib/serial.ts";
 import { revision, type Revision } from "#proto/ids.ts";
 
@@ -55,6 +56,8 @@ export type Mirror = {
   pin(tag: string, commit: Revision | undefined): Promise<void>;
   /** Those of the commits that are not here, or that `head` does not follow from. */
   outside(commits: readonly Revision[], head: Revision): Promise<Revision[]>;
+  /** Packs what was fetched, and drops what no branch holds and nobody uses. Fetches and pushes wait for it. */
+  tidy(inUse: Iterable<Revision>, signal?: AbortSignal): Promise<void>;
   /** Made anew, and remembers nothing of what its remote showed before: `trust` says that it has been compared. */
   isYoung(): boolean;
   trust(): Promise<void>;
@@ -130,25 +133,29 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
   const isAncestor = async (older: Revision, newer: Revision): Promise<boolean> =>
     (await text(["rev-list", "--count", "--max-count=1", older, `^${newer}`])) === "0";
 
+  const bring = async (wants: Wants | undefined, signal: AbortSignal | undefined): Promise<void> => {
+    try {
+      await withRemote(directory, settings, (access) =>
+        bringRefs(repository, settings.url, wants, { ...access, signal, limits }),
+      );
+    } finally {
+      known = undefined;
+    }
+  };
+
   return {
     fetch: (signal, isHinted = true) =>
       alone(async () => {
         const wants = settings.wants?.();
         const unknown = [...(wants?.commits ?? [])].filter((commit) => !sought.has(commit));
-        const remote = unknown.length > 0 ? undefined : await ask(prefixesOf(wants), isHinted, signal);
-        if (remote === undefined || hasMoved(remote, await refs(), wants)) {
-          try {
-            await withRemote(directory, settings, (access) =>
-              bringRefs(repository, settings.url, wants, { ...access, signal, limits }),
-            );
-          } catch (error) {
-            await settings.refused?.().catch(() => undefined);
-            throw error;
-          } finally {
-            known = undefined;
-          }
-          for (const commit of unknown) sought.add(commit);
+        try {
+          const remote = unknown.length > 0 ? undefined : await ask(prefixesOf(wants), isHinted, signal);
+          if (remote === undefined || hasMoved(remote, await refs(), wants)) await bring(wants, signal);
+        } catch (error) {
+          await settings.refused?.().catch(() => undefined);
+          throw error;
         }
+        for (const commit of unknown) sought.add(commit);
         const moves = await movesOf(await refs(), wants, isAncestor);
         const good = moves.flatMap((move) =>
           move.kind === "new" || move.kind === "forward" ? [`update ${takenRef(move.branch)} ${move.to}`] : [],
@@ -168,6 +175,8 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
     pin: (tag, commit) =>
       alone(() => update([commit === undefined ? `delete ${pinnedRef(tag)}` : `update ${pinnedRef(tag)} ${commit}`])),
     outside: (commits, head) => commitsOutside(repository, commits, head),
+    tidy: (inUse, signal) =>
+      alone(() => tidyMirror(repository, [...inUse, ...(settings.wants?.().commits ?? [])], signal)),
     isYoung: () => young,
     async trust() {
       await rm(youngFile, { force: true });

@@ -7,6 +7,7 @@ import { agentManifests } from "#hub/api/paste.ts";
 import { describeFollow } from "#hub/decide/inputs.ts";
 import { kinds } from "#hub/fleet/kinds/kinds.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
+import { createDeliveries } from "#hub/git/deliveries.ts";
 import { checkWebhook } from "#hub/git/webhook.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
 import type { Identity } from "#hub/identity/identity.ts";
@@ -98,6 +99,7 @@ export function createActions(parts: ActionParts): Actions {
     return refuse(503, `${parts.branch} keeps moving`, "try again");
   };
 
+  const isHeard = createDeliveries();
   const acceptOf = createAcceptRewrite(parts);
   const joinOf = (token: string) => {
     const ca = new X509Certificate(identity.authority.certificatePem);
@@ -250,7 +252,8 @@ export function createActions(parts: ActionParts): Actions {
       if (source === undefined || file === undefined) return { ok: false, because: "no webhook is expected here" };
       const check = checkWebhook(headers, body, (await readFile(file, "utf8")).trim(), clock.now());
       if (!check.ok) return check;
-      source.following.poke();
+      // Said again, or by somebody who listened: it was looked at.
+      if (!isHeard(repository, headers)) source.following.poke();
       return { ok: true, because: "" };
     },
   };

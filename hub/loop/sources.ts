@@ -13,6 +13,7 @@ import type { RemoteAccess } from "#hub/loop/credentials.ts";
 import { openHeads, type Heads } from "#hub/loop/heads.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
+import type { Revision } from "#proto/ids.ts";
 
 /** One followed repository: its mirror, and the heads that are taken from it. */
 export type Source = Pick<Heads, "head" | "at" | "standing" | "branchOf" | "stops" | "doubt"> & {
@@ -46,6 +47,8 @@ export type SourceOptions = {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Revisions that clusters, the record and Promotions name: they are kept, whatever becomes of their branches. */
+  readonly inUse?: (source: Source) => Iterable<Revision>;
   /** A head moved, stopped, or goes on. */
   readonly onMove: (source: Source, moves: readonly RefMove[]) => void;
 };
@@ -57,6 +60,10 @@ export type SourceAccess = {
   readonly remote: Partial<RemoteAccess>;
   readonly follows: () => readonly Follow[];
 };
+
+/** A mirror is tidied once a day, and sooner when it is pushed to all the time: a fetch leaves a pack, or loose objects. */
+const tidyEveryMs = 24 * 3_600_000;
+const fetchesBetweenTidies = 500;
 
 export async function openSource(access: SourceAccess, options: SourceOptions): Promise<Source> {
   const { name, url, follows } = access;
@@ -77,13 +84,27 @@ export async function openSource(access: SourceAccess, options: SourceOptions): 
   });
   const heads = await openHeads({ repository: name, mirror, follows, clock, log });
   let problem = "";
+  let fetches = 0;
+  let tidiedAtMs = clock.monotonic();
   const look = async (signal: AbortSignal, isHinted: boolean): Promise<readonly RefMove[]> => {
     const { moves, isNews } = await heads.take(await mirror.fetch(signal, isHinted));
     // Also when nothing moved: a remote that is back is no problem any more.
     problem = "";
     // A tag that is new or moved, and a branch that is good again, moved no branch.
     if (isNews && moves.length === 0) options.onMove(source, []);
+    await tidyWhenDue(moves.length > 0, signal);
     return moves;
+  };
+  const tidyWhenDue = async (moved: boolean, signal: AbortSignal): Promise<void> => {
+    if (moved) fetches += 1;
+    const isDue = fetches >= fetchesBetweenTidies || clock.monotonic() - tidiedAtMs >= tidyEveryMs;
+    if (!isDue || options.inUse === undefined) return;
+    fetches = 0;
+    tidiedAtMs = clock.monotonic();
+    await mirror.tidy(options.inUse(source), signal).catch((error: unknown) => {
+      signal.throwIfAborted();
+      log.warn({ repository: name, because: reasonOf(error) }, "a mirror was not tidied; it is tried again in a day");
+    });
   };
   const source: Source = {
     name,

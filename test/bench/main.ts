@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { apply } from "#test/bench/apply.ts";
 import { driftCaseTable } from "#test/bench/drift-cases.ts";
 import { driftFuzz } from "#test/bench/drift-fuzz.ts";
+import { gitPoll } from "#test/bench/git-poll.ts";
 import { machine, type BenchResult } from "#test/bench/figures.ts";
 import { drift } from "#test/bench/drift.ts";
 import { memory } from "#test/bench/memory.ts";
@@ -16,6 +17,7 @@ const benches: Readonly<
   memory,
   quiet,
   restart,
+  "git-poll": gitPoll,
   "drift-cases": driftCaseTable,
   "drift-fuzz": driftFuzz,
 };

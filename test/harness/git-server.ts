@@ -1,7 +1,10 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type IncomingMessage } from "node:http";
-import type { AddressInfo } from "node:net";
+import { cp } from "node:fs/promises";
+import { createServer, type IncomingMessage, type RequestListener } from "node:http";
+import { createServer as createTlsServer, type ServerOptions } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import { join } from "node:path";
 import { byteByByte } from "#test/harness/byte-by-byte.ts";
 import { serveGit } from "#cli/demo/git-backend.ts";
 import { createRepositories, type Repositories } from "#test/harness/repositories.ts";
@@ -17,11 +20,28 @@ export type GitServer = Pick<Repositories, "git" | "commit" | "protect"> &
     onRequest: (name: string, service: "fetch" | "push") => void;
     /** The next requests fail so: 401, the connection hangs or is cut; or they are answered, byte by byte. */
     failWith(failure: "none" | "401" | "hang" | "cut" | "slow"): void;
+    /** Requests for this repository are not answered; "" is none. */
+    hang(name: string): void;
+    /** Answers as another kind of server would: without protocol v2, with a page, or by pointing elsewhere. */
+    speak(how: "v2" | "v1" | "page" | { readonly redirect: string }): void;
+    /** Another repository with the same content. */
+    copyRepository(from: string, to: string): Promise<string>;
     /** How many HTTP requests came in, whatever became of them. */
     asked(): number;
+    /** How many connections were opened. */
+    connections(): number;
+    /** What went over them, both ways. */
+    bytes(): number;
   };
 
-export async function startGitServer(options: { authorization?: string } = {}): Promise<GitServer> {
+export type GitServerOptions = {
+  /** What a request must show. */
+  readonly authorization?: string | (() => string);
+  /** Speaks HTTPS, with these settings. */
+  readonly tls?: ServerOptions;
+};
+
+export async function startGitServer(options: GitServerOptions = {}): Promise<GitServer> {
   const repositories = await createRepositories();
   const { git, protect } = repositories;
   const backends = new Set<ChildProcess>();
@@ -31,9 +51,17 @@ export async function startGitServer(options: { authorization?: string } = {}): 
     onPush: (_name: string): Promise<void> => Promise.resolve(),
     onRequest: (_name: string, _service: "fetch" | "push"): void => undefined,
   };
-  const server = createServer((request, response) => {
+  let stuck = "";
+  let spoken: Parameters<GitServer["speak"]>[0] = "v2";
+  const sockets = new Set<Socket>();
+  let bytesOfClosed = 0;
+  const bytesOf = ({ bytesRead, bytesWritten }: Socket): number => bytesRead + bytesWritten;
+  const answer: RequestListener = (request, response) => {
     asked += 1;
-    if (failure === "hang") return;
+    if (failure === "hang" || (stuck !== "" && request.url?.startsWith(`/${stuck}.git/`) === true)) return;
+    if (spoken === "page") return void response.writeHead(200, { "content-type": "text/html" }).end("<html></html>");
+    if (typeof spoken === "object") return void response.writeHead(302, { location: spoken.redirect }).end();
+    if (spoken === "v1") delete request.headers["git-protocol"];
     if (failure === "cut") return void request.socket.destroy();
     if (failure === "401" || !isAllowed(request, options.authorization))
       return void response.writeHead(401, { "www-authenticate": "Basic" }).end();
@@ -46,18 +74,39 @@ export async function startGitServer(options: { authorization?: string } = {}): 
     backend.once("close", () => backends.delete(backend));
     // Of a client that is gone, the backend would wait for the rest.
     response.once("close", () => backend.kill("SIGKILL"));
-  }).listen(0, "127.0.0.1");
+  };
+  const server = options.tls === undefined ? createServer(answer) : createTlsServer(options.tls, answer);
+  let opened = 0;
+  server.on("connection", (socket: Socket) => {
+    opened += 1;
+    sockets.add(socket);
+    socket.once("close", () => {
+      sockets.delete(socket);
+      bytesOfClosed += bytesOf(socket);
+    });
+  });
+  server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
+  const addressOf = (name: string): string =>
+    `${options.tls === undefined ? "http" : "https"}://127.0.0.1:${port}/${name}.git`;
 
   return Object.assign(hooks, {
     git,
     protect,
     asked: () => asked,
+    connections: () => opened,
+    bytes: () => [...sockets].reduce((sum, socket) => sum + bytesOf(socket), bytesOfClosed),
+    hang: (name: string) => void (stuck = name),
+    speak: (how: typeof spoken) => void (spoken = how),
     failWith: (next: typeof failure) => void (failure = next),
     async createRepository(name: string) {
       await repositories.create(name);
-      return `http://127.0.0.1:${port}/${name}.git`;
+      return addressOf(name);
+    },
+    async copyRepository(from: string, to: string) {
+      await cp(join(repositories.root, `${from}.git`), join(repositories.root, `${to}.git`), { recursive: true });
+      return addressOf(to);
     },
     async commit(...change: Parameters<Repositories["commit"]>) {
       const commit = await repositories.commit(...change);
@@ -73,5 +122,7 @@ export async function startGitServer(options: { authorization?: string } = {}): 
   });
 }
 
-const isAllowed = (request: IncomingMessage, authorization: string | undefined): boolean =>
-  authorization === undefined || request.headers.authorization === authorization;
+function isAllowed(request: IncomingMessage, authorization: GitServerOptions["authorization"]): boolean {
+  const wanted = typeof authorization === "function" ? authorization() : authorization;
+  return wanted === undefined || request.headers.authorization === wanted;
+}
