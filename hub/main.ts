@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 import { startAgents, type Agents } from "#hub/agents/agents.ts";
+import { createCharts } from "#hub/charts/charts.ts";
+import { createDownload } from "#hub/charts/download.ts";
 import { createEnrolment } from "#hub/agents/enrol.ts";
 import type { SessionHandler } from "#hub/agents/session.ts";
 import { createApi } from "#hub/api/api.ts";
@@ -21,6 +23,7 @@ import { Receipts } from "#hub/loop/receipts.ts";
 import { createSweep } from "#hub/loop/sweep.ts";
 import { keepRenderings } from "#hub/loop/kept-renderings.ts";
 import { createRenders } from "#hub/loop/renders.ts";
+import { chartRepository } from "#hub/loop/chart-repository.ts";
 import { secretFile, type DeclaredAccess } from "#hub/loop/credentials.ts";
 import { createEvidence } from "#hub/loop/evidence.ts";
 import { fleetName, openSourceSet } from "#hub/loop/source-set.ts";
@@ -45,6 +48,8 @@ import { reportHash } from "#proto/status.ts";
 
 /** A few hundred of the largest charts, or all of a common fleet; what does not fit is rendered again. */
 const keptRenderings = { bytes: 512 * 1024 * 1024, files: 20_000 };
+
+const keptCharts = { bytes: 256 * 1024 * 1024, files: 1_000 };
 
 type Process = {
   readonly config: HubConfig;
@@ -184,7 +189,24 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     keptRenderings,
     (error) => log.warn({ because: reasonOf(error) }, "a kept rendering cannot be used; it is made again"),
   );
+  const charts = createCharts({
+    repository: (name) =>
+      chartRepository((loop?.state().fleet ?? emptyFleet).repositories.get(name), config.secretFolder),
+    recorded: (key) => records.now().charts.get(key),
+    record: (chart) => records.lockChart(chart),
+    store: await openSealedStore(
+      join(config.data, "charts"),
+      identity.contentSecret,
+      "plumbline.dev/kept-charts/v1",
+      keptCharts,
+      (error) => log.warn({ because: reasonOf(error) }, "a kept chart cannot be used; it is fetched again"),
+    ),
+    download: term.use(createDownload(new Set(config.allowRepositoryHost), signal)),
+    find: (query) => renderer.find(query),
+  });
   const renders = createRenders({
+    charts,
+    repository: (name) => sources.byName(name),
     kept: keepRenderings(kept),
     fleet: () => loop?.state().fleet ?? emptyFleet,
     source: (application) => sources.of(loop?.state().fleet ?? emptyFleet, application),

@@ -14,14 +14,14 @@ const rules = [
     because: "only hub/publish and agent/pull speak NATS",
   },
   {
+    in: /^(?!agent\/cluster\/|hub\/(?:charts|git)\/|test\/).*/,
+    never: /^undici$/,
+    because: "only agent/cluster, hub/git and hub/charts hold connections of their own",
+  },
+  {
     in: /^(?!agent\/cluster\/|test\/).*/,
     never: /^@kubernetes\/client-node$/,
     because: "only agent/cluster talks to Kubernetes",
-  },
-  {
-    in: /^(?!agent\/cluster\/|hub\/git\/|test\/).*/,
-    never: /^undici$/,
-    because: "only agent/cluster and hub/git hold kept connections of their own",
   },
   {
     in: /^agent\//,

@@ -1,3 +1,4 @@
+import { chartsOfAnotherKind } from "./check-charts.ts";
 import { cyclesOf } from "./cycles.ts";
 import { maxProblems, type FailedDocument, type FleetDocument } from "./document.ts";
 import { promotionKey } from "./fleet.ts";
@@ -16,6 +17,7 @@ export function checkTogether(documents: readonly FleetDocument[], failed: reado
     ...circles(documents),
     ...promotionsThatGoNowhere(documents),
     ...sharedTokens(documents),
+    ...chartsOfAnotherKind(documents).map(({ document, path, message }) => problem(document, path, message)),
     ...healthRulesTogether(documents),
   ];
 }

@@ -49,6 +49,7 @@ function hostOf({ hostname }: URL): string {
   return new URL(`https://${hostname}`).hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
 }
 
+/** Loopback, link-local and private names and addresses: the network that the hub itself stands in. */
 export function isInternal(host: string): boolean {
   if (host === "localhost" || host.endsWith(".localhost") || host.endsWith(".internal")) return true;
   if (isIP(host) === 4)

@@ -1,5 +1,12 @@
 import { randomUUID } from "node:crypto";
 import {
+  chartKey,
+  chartRecordPath,
+  formatChartRecord,
+  parseChartRecord,
+  type ChartRecord,
+} from "#hub/decide/chart-record.ts";
+import {
   clusterRecordPath,
   formatClusterRecord,
   formatRolloutRecord,
@@ -36,9 +43,11 @@ export type Records = {
   readonly rollouts: readonly RolloutRecord[];
   /** What people accepted of rewritten history, one a repository. */
   readonly rewrites: readonly RewriteRecord[];
+  /** By `chartKey`. */
+  readonly charts: ReadonlyMap<string, ChartRecord>;
 };
 
-const nothing: Records = { commit: "", clusters: new Map(), rollouts: [], rewrites: [] };
+const nothing: Records = { commit: "", clusters: new Map(), rollouts: [], rewrites: [], charts: new Map() };
 
 /** Another's record stands where this one would go. */
 export type Recorded = "recorded" | "taken";
@@ -56,6 +65,8 @@ export type RecordStore = {
   acceptRewrite(repository: string, rewrite: Rewrite): Promise<void>;
   /** Writes what receipts proved. One commit for all of them. */
   save(rollouts: readonly RolloutRecord[]): Promise<void>;
+  /** Puts a chart's digest on record, unless it has one. Gives what stands there then. */
+  lockChart(chart: ChartRecord): Promise<ChartRecord>;
 };
 
 export function openRecords(
@@ -151,6 +162,13 @@ export function openRecords(
         const files = new Map([[rewriteRecordPath(repository), formatRewriteRecord(withRewrite(known, rewrite))]]);
         return { files, subject: `record: ${repository} ${rewrite.branch} goes on from ${rewrite.to.slice(0, 7)}` };
       }, undefined),
+    lockChart: (chart) =>
+      write<ChartRecord>(({ charts }) => {
+        const known = charts.get(chartKey(chart));
+        if (known !== undefined) return { done: known };
+        const files = new Map([[chartRecordPath(chart), formatChartRecord(chart)]]);
+        return { files, subject: `record: chart ${chart.name} ${chart.version} of ${chart.repository}` };
+      }, chart),
     save: (rollouts) =>
       write<void>((records) => {
         const changed = rollouts.filter(
@@ -201,6 +219,7 @@ async function read(mirror: Mirror, commit: Revision, log: Log): Promise<Records
   const clusters = new Map<ClusterId, ClusterRecord>();
   const rollouts: RolloutRecord[] = [];
   const rewrites: RewriteRecord[] = [];
+  const charts = new Map<string, ChartRecord>();
   const leaveOut = (because: string): void =>
     log.error({ because }, "the record holds what no hub wrote; it is ignored");
   for (const { path, bytes } of await mirror.contents(commit, "", leaveOut)) {
@@ -211,9 +230,13 @@ async function read(mirror: Mirror, commit: Revision, log: Log): Promise<Records
         clusters.set(record.cluster, record);
       } else if (path.startsWith("record/")) rollouts.push(parseRolloutRecord(path, text));
       else if (path.startsWith("rewrites/")) rewrites.push(parseRewriteRecord(path, text));
+      else if (path.startsWith("charts/")) {
+        const record = parseChartRecord(path, text);
+        charts.set(chartKey(record), record);
+      }
     } catch (error) {
       log.error({ path, because: reasonOf(error) }, "a record file cannot be read; what it spoke of is held");
     }
   }
-  return { commit, clusters, rollouts, rewrites };
+  return { commit, clusters, rollouts, rewrites, charts };
 }

@@ -1,5 +1,6 @@
 import type { Job } from "#hub/loop/render-job.ts";
 import type { Shape } from "#hub/loop/kept-renderings.ts";
+import type { OpenedChart } from "#hub/loop/open-chart.ts";
 import type { Source } from "#hub/loop/sources.ts";
 import type { Choice } from "#hub/render/choose.ts";
 import type { PlacedChart } from "#hub/render/helm.ts";
@@ -17,8 +18,8 @@ export type RenderFolder = (
   job: Job,
   options: {
     readonly isFirst: boolean;
-    /** The chart from elsewhere that the job names, and what tells it from every other. */
-    readonly chart?: { readonly source: Wanted["helm"]["chart"]; readonly key: string } | undefined;
+    /** The chart from elsewhere that the job names. */
+    readonly chart?: OpenedChart | undefined;
   },
 ) => Promise<FolderRendered | RenderProblem>;
 
@@ -46,7 +47,7 @@ export function createRenderFolder(tools: Tools, renderer: Renderer, signal: Abo
       return source.mirror.file(target.revision, path);
     };
     const chartKey = chart?.key ?? at(source, target.revision, wanted.folder);
-    const helm = { ...wanted.helm, chart: chart?.source };
+    const helm = { ...wanted.helm, chart: chart?.source(filesUnder) };
     const share: Wanted["share"] = (place) => shareChart(chartKey, place);
     const { target: manifests, choice } = await manifestsOf(tools, {
       ...wanted,

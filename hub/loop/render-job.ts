@@ -72,13 +72,18 @@ export function jobOf(
  * Everything but content, revision and the values of parameters in text that decides what a rendering gives: with equal
  * settings and equal content it is the same, whatever repository and commit it was read from.
  */
-export function settingsOf({ wanted, chart }: Job, version: string): string {
+export function settingsOf({ wanted, chart }: Job, version: string, pin: string | undefined): string {
   const { application, helm, render, parameters, kubernetes, ...rest } = {
     ...wanted,
     kubernetes: wanted.helm.kubernetes,
   };
   const isChart = render === "helm" || render === "auto" || chart !== null;
-  const given = { ...helm, kubernetes: { version: kubernetes.version ?? null, apis: kubernetes.apis }, chart };
+  const given = {
+    ...helm,
+    kubernetes: { version: kubernetes.version ?? null, apis: kubernetes.apis },
+    chart,
+    pin: pin ?? null,
+  };
   const inText = parameters !== undefined;
   return digestOf({
     version,

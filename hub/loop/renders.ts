@@ -2,6 +2,9 @@ import type { Fleet } from "#hub/fleet/fleet.ts";
 import type { Outcome, Target } from "#hub/decide/inputs.ts";
 import { GitFailed } from "#hub/git/command.ts";
 import { ContentRefused } from "#hub/git/contents.ts";
+import { ChartUnavailable } from "#hub/charts/download.ts";
+import type { Charts } from "#hub/charts/charts.ts";
+import { openChart, pinOf } from "#hub/loop/open-chart.ts";
 import { keepRenderings, nameOf, type KeptRenderings, type Seen } from "#hub/loop/kept-renderings.ts";
 import { createRenderFolder } from "#hub/loop/render-folder.ts";
 import { jobOf, settingsOf, type Job } from "#hub/loop/render-job.ts";
@@ -36,6 +39,10 @@ export type RendersOptions = {
   readonly renderer: Renderer;
   /** For the folders that are not plain. */
   readonly tools: Tools;
+  /** Charts that are published, and not in Git. */
+  readonly charts?: Charts;
+  /** A followed Git repository by its name. */
+  readonly repository?: (name: string) => Source | undefined;
   /** What was rendered before, by this hub or the one before it. */
   readonly kept?: KeptRenderings;
   /** Puts a bundle where agents fetch it, before anybody is told of it. */
@@ -85,6 +92,13 @@ export function createRenders(options: RendersOptions): Renders {
   const find = (target: Target): Job | Outcome | undefined =>
     jobOf(target, options.fleet(), options.source(target.application), renderer.version);
 
+  const settingsFor = (job: Job): string => settingsOf(job, renderer.version, pinOf(job, options.charts));
+  /** What is rendered twice once: a chart, whatever its values. */
+  const chartOf = (job: Job, first: string): string[] =>
+    job.chart === null
+      ? [job.source.url, first]
+      : [JSON.stringify(job.chart), pinOf(job, options.charts) ?? job.target.revision];
+
   const settle = ({ key, target: { application, environment } }: Job, outcome: Outcome, choice?: Choice): void => {
     remember(outcomes, key, outcome);
     if (choice !== undefined)
@@ -99,7 +113,7 @@ export function createRenders(options: RendersOptions): Renders {
 
   /** Takes the result of an earlier rendering that read exactly what this one would read. */
   const settleFromKept = async (job: Job, seen: Seen): Promise<boolean> => {
-    const settings = settingsOf(job, renderer.version);
+    const settings = settingsFor(job);
     for (const shape of await kept.shapes(settings)) {
       const name = nameOf(settings, shape, seen);
       if (name === undefined) continue;
@@ -122,8 +136,7 @@ export function createRenders(options: RendersOptions): Renders {
   const look = async (jobs: readonly Job[]): Promise<(job: Job) => Seen> => {
     const paths = new Set(jobs.map(({ wanted }) => wanted.folder));
     for (const job of jobs)
-      for (const shape of await kept.shapes(settingsOf(job, renderer.version)))
-        for (const path of shape.paths) paths.add(path);
+      for (const shape of await kept.shapes(settingsFor(job))) for (const path of shape.paths) paths.add(path);
     const [first] = jobs;
     const objects = await first!.source.mirror
       .objects(first!.target.revision, [...paths])
@@ -137,10 +150,9 @@ export function createRenders(options: RendersOptions): Renders {
 
   const renderWith = async (job: Job, isFirst: boolean): Promise<Outcome> => {
     const { key, target, wanted, source } = job;
-    if (job.chart !== null)
-      return { ok: false, because: "spec.source.helm.chart: charts from elsewhere are not fetched yet" };
     try {
-      const done = await limited(() => renderFolder(job, { isFirst }));
+      const chart = await openChart(job, options);
+      const done = await limited(() => renderFolder(job, { isFirst, chart }));
       if ("ok" in done) return { ok: false, because: done.because };
       const { rendered, choice, shape } = done;
       const { application, revision } = target;
@@ -148,7 +160,7 @@ export function createRenders(options: RendersOptions): Renders {
       await publishable(rendered);
       const outcome = { ok: true, digest: rendered.digest } as const;
       settle(job, outcome, choice);
-      const settings = settingsOf(job, renderer.version);
+      const settings = settingsFor(job);
       const objects = await source.mirror.objects(target.revision, shape.paths);
       const name = nameOf(settings, shape, { objects, parameters: wanted.parameters ?? {} });
       if (name === undefined) return outcome;
@@ -161,6 +173,10 @@ export function createRenders(options: RendersOptions): Renders {
         return { ok: false, because: `no branch of its repository holds ${target.revision}` };
       }
       if (isProblem(error)) return { ok: false, because: reasonOf(error) };
+      if (error instanceof ChartUnavailable) {
+        passing.set(key, performance.now() + passingMs);
+        return { ok: false, because: `spec.source.helm.chart: ${error.message}` };
+      }
       if (!(error instanceof GitFailed)) throw error;
       passing.set(key, performance.now() + passingMs);
       return { ok: false, because: `${wanted.folder || "its folder"} cannot be read from Git: ${reasonOf(error)}` };
@@ -182,7 +198,7 @@ export function createRenders(options: RendersOptions): Renders {
   const renderOne = async (job: Job, seen: Seen): Promise<void> => {
     const { target, wanted } = job;
     const first = seen.objects.get(wanted.folder) ?? target.revision;
-    const reads = [settingsOf(job, renderer.version), first].join("\n");
+    const reads = [settingsFor(job), first].join("\n");
     const before = running.get(reads);
     if (before !== undefined) {
       await before.catch(() => undefined);
@@ -191,7 +207,7 @@ export function createRenders(options: RendersOptions): Renders {
     }
     const attributes = { application: target.application, revision: target.revision };
     const work = options.telemetry.traced("hub.render", { attributes, parent: options.traceOf(target) }, async () =>
-      settle(job, await renderProved(job, [job.source.url, first, wanted.folder].join("\n"))),
+      settle(job, await renderProved(job, [...chartOf(job, first), wanted.folder].join("\n"))),
     );
     if (before === undefined) running.set(reads, work);
     try {

@@ -4,7 +4,7 @@ import { accessOf, type AccessParts, type DeclaredAccess } from "#hub/loop/crede
 import { recordBranch } from "#hub/loop/records.ts";
 import { openSource, type Source, type SourceOptions } from "#hub/loop/sources.ts";
 import { reasonOf } from "#lib/log.ts";
-import type { ApplicationName } from "#proto/ids.ts";
+import { revision, type ApplicationName } from "#proto/ids.ts";
 
 /** The fleet's own repository, and those that its Repository documents name. */
 export type SourceSet = {
@@ -88,6 +88,11 @@ export async function openSourceSet(parts: SourceSetParts): Promise<SourceSet> {
 function followsOf({ applications, environments }: Fleet, repository: string | null): Follow[] {
   const found = new Map<string, Follow>();
   for (const application of applications.values()) {
+    const { chart } = application.source.helm;
+    if (chart?.from === "git" && chart.repository === repository && chart.revision !== null) {
+      const follow: Follow = { commit: revision(chart.revision) };
+      found.set(describeFollow(follow), follow);
+    }
     if (application.source.repository !== repository) continue;
     for (const name of application.environments) {
       const revisions = environments.get(name)?.revisions;

@@ -74,9 +74,10 @@ export async function templateChart(
   const own = await mkdtemp(join(root, "values-"));
   for (const [n, name] of inputs.valuesFiles.entries())
     await placeValues(join(own, valuesName(n)), chart, files, name).catch((cause: unknown) => {
+      // Which of the folders that we made has no such file helps nobody.
       if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
       const shown = posix.join(files.folder, name);
-      throw new RenderRefused(`spec.source.helm.valuesFiles[${n}]: ${shown} is not in this commit`, { cause });
+      throw new RenderRefused(`spec.source.helm.valuesFiles[${n}]: ${shown} is not in this commit`);
     });
   await writeFile(join(own, inlineValues), JSON.stringify(inputs.values), { mode: 0o600 });
   const within = relative(root, own);

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { findInIndex } from "#hub/charts/chart-index.ts";
 import { perTemplate } from "#hub/render/helm-output.ts";
 import { createMemo } from "#hub/render/memo.ts";
 import { objectsOf } from "#hub/render/objects.ts";
@@ -6,13 +7,14 @@ import { fillParameters } from "#hub/render/parameters.ts";
 import { YamlProblem } from "#hub/render/kube-yaml.ts";
 import { markOnce, refuseRandom, withoutIdleHooks } from "#hub/render/release.ts";
 import { refusePointers } from "#hub/render/pointers.ts";
+import type { Task } from "#hub/render/renderer.ts";
 import { RenderRefused } from "#hub/render/render-problem.ts";
 import { selected } from "#hub/render/selection.ts";
 import type { Rendered, RenderProblem, RenderTarget } from "#hub/render/target.ts";
 import { BundleProblem, sealBundle } from "#proto/bundle.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 
-type Task = { readonly id: number; readonly target: RenderTarget };
+type Asked = { readonly id: number; readonly task: Task };
 
 const memo = createMemo();
 
@@ -51,11 +53,12 @@ const nothingIn = ({ select, files }: RenderTarget): string =>
     : "its folder holds no manifest";
 
 const { contentSecret } = workerData as { contentSecret: Uint8Array };
-parentPort?.on("message", ({ id, target }: Task) => {
+parentPort?.on("message", ({ id, task }: Asked) => {
   try {
-    parentPort!.postMessage({ id, outcome: render(target, contentSecret) });
+    const outcome = "target" in task ? render(task.target, contentSecret) : findInIndex(task.query);
+    parentPort!.postMessage({ id, outcome });
   } catch (error) {
-    const because = `${target.application}: could not be rendered (${error instanceof Error ? error.name : "error"})`;
+    const because = `${task.name}: could not be read (${error instanceof Error ? error.name : "error"})`;
     parentPort!.postMessage({ id, outcome: { ok: false, because } });
   }
 });

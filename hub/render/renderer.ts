@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import type { IndexAnswer, IndexQuery } from "#hub/charts/chart-index.ts";
 import { toolVersions } from "#hub/render/tools.ts";
 import type { Rendered, RenderProblem, RenderTarget } from "#hub/render/target.ts";
 
@@ -14,9 +15,15 @@ const taskLimitMs = 30_000;
 export type Renderer = AsyncDisposable & {
   readonly version: string;
   render(target: RenderTarget): Promise<Rendered | RenderProblem>;
+  /** Looks a chart up in the index of a Helm repository: as large a text of strangers as any. */
+  find(query: IndexQuery): Promise<IndexAnswer>;
 };
 
-type Waiting = { readonly target: RenderTarget; readonly resolve: (outcome: Rendered | RenderProblem) => void };
+/** What a worker does; `name` begins what is said when it fails. */
+export type Task = { readonly name: string } & ({ readonly target: RenderTarget } | { readonly query: IndexQuery });
+type TaskOutcome = Rendered | IndexAnswer | RenderProblem;
+
+type Waiting = { readonly task: Task; readonly resolve: (outcome: TaskOutcome) => void };
 
 /** Renders on `threads` worker threads; one that is killed by its limits is replaced. */
 export function createRenderer(contentSecret: Uint8Array, threads = 2): Renderer {
@@ -29,8 +36,8 @@ export function createRenderer(contentSecret: Uint8Array, threads = 2): Renderer
     while (queue.length > 0 && !life.signal.aborted) {
       const thread = idle.pop() ?? (all.size < threads ? create() : undefined);
       if (thread === undefined) return;
-      const { target, resolve } = queue.shift()!;
-      void thread.run(target).then((outcome) => {
+      const { task, resolve } = queue.shift()!;
+      void thread.run(task).then((outcome) => {
         if (thread.isUsable()) idle.push(thread);
         else all.delete(thread);
         resolve(outcome);
@@ -43,13 +50,16 @@ export function createRenderer(contentSecret: Uint8Array, threads = 2): Renderer
     all.add(thread);
     return thread;
   };
+  // A worker answers each task in its own kind.
+  const ask = <Outcome extends TaskOutcome>(task: Task): Promise<Outcome> =>
+    new Promise((resolve) => {
+      queue.push({ task, resolve: resolve as Waiting["resolve"] });
+      next();
+    });
   return {
     version: rendererVersion,
-    render: (target) =>
-      new Promise((resolve) => {
-        queue.push({ target, resolve });
-        next();
-      }),
+    render: (target) => ask({ name: target.application, target }),
+    find: (query) => ask({ name: query.address, query }),
     async [Symbol.asyncDispose]() {
       life.abort();
       await Promise.all([...all].map((thread) => thread.end()));
@@ -58,7 +68,7 @@ export function createRenderer(contentSecret: Uint8Array, threads = 2): Renderer
 }
 
 type Thread = {
-  run(target: RenderTarget): Promise<Rendered | RenderProblem>;
+  run(task: Task): Promise<TaskOutcome>;
   isUsable(): boolean;
   end(): Promise<unknown>;
 };
@@ -80,10 +90,10 @@ function startThread(contentSecret: Uint8Array): Thread {
   return {
     isUsable: () => usable,
     end: () => worker.terminate(),
-    run(target) {
+    run(task) {
       const id = (tasks += 1);
       return new Promise((resolve) => {
-        const finish = (outcome: Rendered | RenderProblem, isUsable: boolean): void => {
+        const finish = (outcome: TaskOutcome, isUsable: boolean): void => {
           clearTimeout(limit);
           worker.off("message", answered);
           worker.off("error", outgrown);
@@ -92,10 +102,9 @@ function startThread(contentSecret: Uint8Array): Thread {
           if (!isUsable) void worker.terminate();
           resolve(outcome);
         };
-        const fail = (because: string): void =>
-          finish({ ok: false, because: `${target.application}: ${because}` }, false);
+        const fail = (because: string): void => finish({ ok: false, because: `${task.name}: ${because}` }, false);
         const limit = setTimeout(() => fail(`rendering takes more than ${taskLimitMs / 1000} s`), taskLimitMs);
-        const answered = (answer: { id: number; outcome: Rendered | RenderProblem }): void => {
+        const answered = (answer: { id: number; outcome: TaskOutcome }): void => {
           if (answer.id === id) finish(answer.outcome, true);
         };
         const outgrown = (): void => fail(`rendering needs more than ${workerMegabytes} MB`);
@@ -103,7 +112,7 @@ function startThread(contentSecret: Uint8Array): Thread {
         worker.on("message", answered);
         worker.on("error", outgrown);
         worker.on("exit", ended);
-        worker.postMessage({ id, target });
+        worker.postMessage({ id, task });
       });
     },
   };

@@ -1,10 +1,16 @@
-import { mkdtempDisposable } from "node:fs/promises";
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtempDisposable, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createCharts } from "#hub/charts/charts.ts";
+import { createDownload } from "#hub/charts/download.ts";
 import type { Target } from "#hub/decide/inputs.ts";
 import { fleetReader } from "#hub/fleet/read.ts";
+import { createGitSigner } from "#hub/git/sign.ts";
+import { chartRepository } from "#hub/loop/chart-repository.ts";
 import { keepRenderings } from "#hub/loop/kept-renderings.ts";
 import { createRenders, type Renders } from "#hub/loop/renders.ts";
+import { openRecords, type Records, type RecordStore } from "#hub/loop/records.ts";
 import { openSource, type Source } from "#hub/loop/sources.ts";
 import { openFence } from "#hub/render/fence.ts";
 import { createRenderer } from "#hub/render/renderer.ts";
@@ -32,6 +38,9 @@ export type Kitchen = AsyncDisposable & {
   clear(): void;
   /** A hub that starts anew, with its folder as it was left. */
   restart(): Promise<void>;
+  /** A hub of another machine: nothing but Git and its keys. */
+  rebuild(): Promise<void>;
+  records(): Records;
   readonly keptFolder: string;
 };
 
@@ -62,8 +71,15 @@ export async function openKitchen(): Promise<Kitchen> {
   const tools = openTools(fence, paths);
   const secret = Buffer.alloc(32, 7);
   const renderer = started.use(createRenderer(secret));
+  const signer = createGitSigner(generateKeyPairSync("ed25519").privateKey);
+  const download = started.use(createDownload(new Set(["127.0.0.1"]), over.signal));
+  const openRecord = (): RecordStore =>
+    openRecords({ mirror: source.mirror, fetch: () => source.following.look() }, signer, systemClock, silentLog);
+  let records = openRecord();
   const made: Kitchen["made"] = { bundles: [], tools: [], put: [] };
   const keptFolder = join(folder.path, "renderings");
+  const chartFolder = join(folder.path, "charts");
+  const limits = { bytes: 64 * 1024 * 1024, files: 10_000 };
   let head = revision("0".repeat(40));
   let { fleet } = fleetReader()([]);
   const open = async (): Promise<Renders> =>
@@ -83,9 +99,16 @@ export async function openKitchen(): Promise<Kitchen> {
           return tools.run(tool, ...rest);
         },
       },
-      kept: keepRenderings(
-        await openSealedStore(keptFolder, secret, "test/v1", { bytes: 64 * 1024 * 1024, files: 10_000 }),
-      ),
+      kept: keepRenderings(await openSealedStore(keptFolder, secret, "test/v1", limits)),
+      repository: (name) => (name === "again" ? source : undefined),
+      charts: createCharts({
+        repository: (name) => chartRepository(fleet.repositories.get(name)),
+        recorded: (key) => records.now().charts.get(key),
+        record: (chart) => records.lockChart(chart),
+        store: await openSealedStore(chartFolder, secret, "test/v1", limits),
+        download,
+        find: (query) => renderer.find(query),
+      }),
       put: (rendered) => Promise.resolve(void made.put.push(rendered)),
       telemetry,
       traceOf: () => "",
@@ -126,6 +149,14 @@ export async function openKitchen(): Promise<Kitchen> {
     async restart() {
       renders = await open();
     },
+    async rebuild() {
+      await rm(keptFolder, { recursive: true });
+      await rm(chartFolder, { recursive: true });
+      records = openRecord();
+      await records.load();
+      renders = await open();
+    },
+    records: () => records.now(),
     async [Symbol.asyncDispose]() {
       over.abort();
       await owned[Symbol.asyncDispose]();
