@@ -127,11 +127,19 @@ const rules: readonly Rule[] = [
   },
 ];
 
-const isEmpty = (value: Json | undefined): boolean =>
-  value === undefined ||
-  value === null ||
-  (Array.isArray(value) && value.length === 0) ||
-  (typeof value === "object" && !Array.isArray(value) && Object.values(value).every(isEmpty));
+/** What is left of a value without everything empty in it. */
+function bare(value: Json | undefined): Json | undefined {
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map((item) => bare(item) ?? null);
+  if (typeof value !== "object" || value === null) return value ?? undefined;
+  const left = Object.entries(value).flatMap(([name, inner]): [string, Json][] => {
+    const kept = bare(inner);
+    return kept === undefined ? [] : [[name, kept]];
+  });
+  return left.length === 0 ? undefined : Object.fromEntries(left);
+}
+
+const isEmpty = (value: Json | undefined): boolean => bare(value) === undefined;
+const textOf = (value: Json | undefined): string => canonicalJson(bare(value) ?? null);
 
 /** The change is between two ways to be empty, or within what we own as empty. */
 function isOfEmptiness(path: string, { asked, askedAfter }: Step): boolean {
@@ -139,7 +147,7 @@ function isOfEmptiness(path: string, { asked, askedAfter }: Step): boolean {
   return changes.some(
     (change) =>
       change.path === path &&
-      ((isEmpty(change.from) && isEmpty(change.to)) || (isEmpty(change.to) && change.owner !== "nobody")),
+      (textOf(change.from) === textOf(change.to) || (isEmpty(change.to) && change.owner !== "nobody")),
   );
 }
 
