@@ -104,7 +104,8 @@ function toolOf({ edits }: Step, { tool, kind, fields }: Drift): Disagreement[] 
   return [disagree("tool", fields[0]?.path ?? "", `told of ${tool}, done by ${[...hands].join(" and ")}`)];
 }
 
-const roots = ["spec", "metadata.labels", "metadata.annotations", "data", "binaryData"];
+/** Where a field of others is told. */
+export const roots: readonly string[] = ["spec", "metadata.labels", "metadata.annotations", "data", "binaryData"];
 
 /** What differs from the object as it was made, and is let be, must have been told; what is told must be there. */
 function foreignness(step: Step): Disagreement[] {

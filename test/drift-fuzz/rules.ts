@@ -1,7 +1,7 @@
 import { canonicalJson } from "#proto/json.ts";
 import type { Json, JsonObject, KubeObject } from "#proto/object.ts";
 import { canonicalFields, changesBetween, ownFields, shapeOf } from "./difference.ts";
-import { isNear, isWithin, unknownTool } from "./judge.ts";
+import { isNear, isWithin, roots, unknownTool } from "./judge.ts";
 import type { Asked } from "./oracle.ts";
 import type { Disagreement, Step } from "./round.ts";
 
@@ -225,12 +225,13 @@ const statusWriters = ({ metadata }: KubeObject): Set<string> =>
       .map(({ manager }) => manager),
   );
 
-/** Every path of a field set, by what differs between the object and nothing. */
+/** Every path of a field set, by what differs between the object and nothing. That there is a map at all is no field of it. */
 function leavesOf(fields: JsonObject, object: KubeObject): string[] {
   const { apiVersion, kind, metadata } = object;
   const nothing = { apiVersion, kind, metadata: { name: metadata.name } } as KubeObject;
   const shape = canonicalFields(fields);
   return changesBetween(nothing, object, shape, shape)
     .filter(({ owner }) => owner !== "nobody")
-    .map(({ path }) => path);
+    .map(({ path }) => path)
+    .filter((path) => !roots.includes(path));
 }
