@@ -62,6 +62,26 @@ function build(): Command {
       (await import("#cli/drift.ts")).drift(await config(options), options, stop.signal),
     );
 
+  program
+    .command("why <place> [words...]")
+    .usage("[options] CLUSTER APPLICATION [OBJECT] | ENVIRONMENT/APPLICATION [CLUSTER] [OBJECT]")
+    .description("why something is as it is on a cluster: from the commit to the object, and what happens next")
+    .addOption(output())
+    .addOption(hubOption())
+    .addOption(tokenOption())
+    .addHelpText(
+      "after",
+      examples(
+        "plumb why prod/api                           # the cluster that is worst off",
+        "plumb why prod/api eu-7",
+        "plumb why eu-7 api Deployment/shop/web",
+        "plumb why eu-7 api -o json | jq -r .next",
+      ),
+    )
+    .action(async (place: string, words: string[], options: Shared) =>
+      (await import("#cli/why.ts")).why(await config(options), [place, ...words], options),
+    );
+
   const cluster = program.command("cluster").description("register, look at and revoke clusters");
   cluster
     .command("list")

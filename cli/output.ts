@@ -4,6 +4,8 @@ import type { CliConfig } from "#cli/config.ts";
 import { usage } from "#cli/errors.ts";
 import type { HealthWord } from "#proto/api.ts";
 
+export { age } from "#lib/age.ts";
+
 export type Format = "table" | "wide" | "json" | "yaml" | "name";
 
 export const parseFormat = (text: string): Format => {
@@ -36,14 +38,6 @@ function cut(line: string, width: number | undefined): string {
   return `${Array.from(stripVTControlCharacters(line))
     .slice(0, width - 1)
     .join("")}…`;
-}
-
-/** `4s`, `3m`, `2h`, `5d`. */
-export function age(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 60) return `${seconds}s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
-  return seconds < 86_400 * 2 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`;
 }
 
 const symbols: Readonly<Record<HealthWord | "Drifted", { sign: string; plain: string; colour: number }>> = {

@@ -29,6 +29,7 @@ import { createEvidence } from "#hub/loop/evidence.ts";
 import { fleetName, openSourceSet } from "#hub/loop/source-set.ts";
 import type { Source, SourceOptions } from "#hub/loop/sources.ts";
 import { describeStop, isAlarm } from "#hub/loop/stops.ts";
+import { createTold } from "#hub/loop/told.ts";
 import { Traces } from "#hub/loop/traces.ts";
 import { openBroker, type Broker } from "#hub/publish/broker.ts";
 import { superviseNats } from "#hub/publish/supervise.ts";
@@ -39,6 +40,7 @@ import { openTools } from "#hub/render/tools.ts";
 import { createTrust } from "#hub/trust/trust.ts";
 import { isHeard, type Known } from "#hub/view/query.ts";
 import { View } from "#hub/view/view.ts";
+import { why } from "#hub/view/why/why.ts";
 import { systemClock, type Clock } from "#lib/clock.ts";
 import { createLog, reasonOf, type Log } from "#lib/log.ts";
 import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
@@ -359,11 +361,28 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     agentImage: config.agentImage,
     clock,
   });
+  const told = createTold({
+    fleetSource,
+    branch: config.fleetBranch,
+    sourceOf: (application) => sources.of(decided.state().fleet, application),
+    publicKey: signer.publicKey,
+  });
   const api = createApi({
     known,
     view,
     actions,
     authenticate: (token) => actorOf(decided.state().fleet, token),
+    why: (question) =>
+      why(
+        {
+          ...known(),
+          document: (cluster) => desired.known(cluster)?.state,
+          bundleKeys: (digest) => renders.sealed(digest)?.keys,
+          rollouts: records.now().rollouts,
+        },
+        question,
+        told,
+      ),
     commits: async (limit) => {
       const head = fleetSource.head(config.fleetBranch);
       const logged = head === undefined ? [] : await fleetSource.mirror.log(head, limit);

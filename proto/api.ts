@@ -129,6 +129,28 @@ export type CommitRow = {
 
 export type HistoryAnswer = { readonly commits: readonly CommitRow[]; readonly events: readonly HistoryRow[] };
 
+/** One step of a causal chain. `about` names the kind of step: commit, promotion, gate, document, applied, health, drift, ... */
+export type WhyLine = { readonly about: string; readonly text: string };
+
+/** Why an Application, or one object of it, is as it is on a cluster, and what happens next. */
+export type WhyAnswer = {
+  /** Empty when a whole environment was asked about and no cluster is in it. */
+  readonly cluster: string;
+  readonly environment: string;
+  readonly application: string;
+  /** As "Deployment shop/web"; empty when the whole Application was asked about. */
+  readonly object: string;
+  /** Wanted here; empty when nothing is. */
+  readonly revision: string;
+  readonly health: HealthWord;
+  readonly summary: string;
+  /** From the commit to what is seen, in this order. */
+  readonly lines: readonly WhyLine[];
+  readonly next: string;
+  /** Ready to run; empty when there is nothing to do. */
+  readonly commands: readonly string[];
+};
+
 export type RegisterAnswer = {
   readonly cluster: string;
   readonly commit: string;

@@ -28,6 +28,10 @@ test.each([
   [["validate", "nowhere"], 2, "there is no folder nowhere"],
   [["status", "--token-file", "nowhere"], 2, "the token file nowhere cannot be read"],
   [["promote", "--help"], 0, "Examples:"],
+  [["why"], 2, "missing required argument"],
+  [["why", "eu-7"], 2, "name an application too: plumb why eu-7 APPLICATION"],
+  [["why", "prod/api/web"], 2, "write prod/api"],
+  [["why", "--help"], 0, "plumb why prod/api eu-7"],
 ] as const)("plumb %j exits with %i and says what to do", async (arguments_, code, words) => {
   const ran = await plumb(...arguments_);
   expect([ran.code, ran.said]).toEqual([code, expect.stringContaining(words)]);

@@ -1,7 +1,7 @@
 import type { KubeObject } from "#proto/object.ts";
 import { asList, conditionsOf, count, explain, text, type Health } from "./condition.ts";
 import { podHealth } from "./pods.ts";
-import { shown } from "./shown.ts";
+import { shown } from "#lib/shown.ts";
 
 /** Reasons that say of themselves that something failed, and not what. */
 const empty = new Set(["BackOff", "FailedToStart"]);

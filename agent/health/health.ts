@@ -16,7 +16,7 @@ import { ingressHealth, serviceHealth } from "./network.ts";
 import { podHealth } from "./pods.ts";
 import { migrationHealth, quotaHealth, resourceClaimHealth, signingRequestHealth } from "./requests.ts";
 import type { HealthRules } from "./rules.ts";
-import { shown } from "./shown.ts";
+import { shown } from "#lib/shown.ts";
 import { attachmentHealth, claimHealth, volumeHealth } from "./storage.ts";
 import { daemonSetHealth, deploymentHealth, replicaSetHealth, statefulSetHealth } from "./workloads.ts";
 

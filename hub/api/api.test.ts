@@ -49,6 +49,8 @@ const app = createApi({
   view,
   actions,
   authenticate: (token) => actors[token],
+  why: ({ application }) =>
+    Promise.resolve({ ok: false, status: 404, message: `there is no application ${application}`, advice: "" }),
   commits: () => Promise.resolve([]),
   notReady: () => undefined,
 });
@@ -71,6 +73,7 @@ const routes: readonly [string, string, readonly string[], object?][] = [
   ["GET", "/api/v1/drift", readers],
   ["GET", "/api/v1/history", readers],
   ["GET", "/api/v1/drift/watch", readers],
+  ["GET", "/api/v1/why", readers],
   ["POST", "/api/v1/clusters", ["admin"], { name: "eu-1", labels: {} }],
   ["POST", "/api/v1/clusters/:name/revoke", ["admin"], { reason: "" }],
   ["POST", "/api/v1/promotions", ["promoter", "operator", "admin"], promotion],

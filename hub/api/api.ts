@@ -15,7 +15,9 @@ import {
   type Known,
 } from "#hub/view/query.ts";
 import type { View } from "#hub/view/view.ts";
-import type { CommitRow, ErrorAnswer } from "#proto/api.ts";
+import type { Question } from "#hub/view/why/facts.ts";
+import type { Why } from "#hub/view/why/why.ts";
+import type { CommitRow, ErrorAnswer, WhyAnswer } from "#proto/api.ts";
 import { BoundedQueue } from "#lib/bounded-queue.ts";
 
 /** Larger than any request of ours; a webhook has its own limit. */
@@ -29,6 +31,7 @@ export type ApiOptions = {
   readonly view: View;
   readonly actions: Actions;
   readonly authenticate: (token: string) => Actor | undefined;
+  readonly why: (question: Question) => Promise<Why>;
   readonly commits: (limit: number) => Promise<CommitRow[]>;
   /** Why this hub cannot serve; undefined when it can. */
   readonly notReady: () => string | undefined;
@@ -60,6 +63,13 @@ const rewriteBody = z.strictObject({
   branch: z.string().max(250).optional(),
   to: z.string().max(64).optional(),
   reason,
+});
+
+const whyQuery = z.strictObject({
+  application: z.string().max(63),
+  cluster: z.string().max(63).optional(),
+  environment: z.string().max(63).optional(),
+  object: z.string().max(600).optional(),
 });
 
 /** The hub's HTTP API. Every route but health, joining and webhooks asks `authorise`. */
@@ -129,6 +139,15 @@ export function createApi(options: ApiOptions): Hono<Env> {
     const refused = allowed(c, "read");
     if (refused !== undefined) return refused;
     return c.json({ commits: await options.commits(historyRows), events: queryHistory(known(), historyRows) });
+  });
+  api.get("/why", async (c) => {
+    const refused = allowed(c, "read");
+    if (refused !== undefined) return refused;
+    const { application, ...place } = whyQuery.parse(c.req.query());
+    const answered = await options.why({ application, ...place });
+    if (!answered.ok) return fail(c, answered.status, answered.message, answered.advice);
+    const { ok: _ok, ...answer } = answered;
+    return c.json(answer satisfies WhyAnswer);
   });
   api.get("/drift/watch", (c) => allowed(c, "read") ?? followDrift(c, view));
   api.post("/clusters", async (c) => {

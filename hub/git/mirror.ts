@@ -19,7 +19,7 @@ import { bringRefs, hasMoved, prefixesOf } from "#hub/git/fetch.ts";
 import { movesOf, type RefMove, type Wants } from "#hub/git/moves.ts";
 import { pinnedRef, readRefs, seenRef, takenRef, type Refs } from "#hub/git/refs.ts";
 import { remoteAsker, withRemote, type RemoteSettings } from "#hub/git/remote.ts";
-import type { GitSigner } from "#hub/git/sign.ts";
+import { isSignedBy, type GitSigner } from "#hub/git/sign.ts";
 import { removeSshFiles } from "#hub/git/ssh.ts";
 import { newestSignedBy } from "#hub/git/signed-history.ts";
 import { tidyMirror } from "#hub/git/tidy.ts";
@@ -85,6 +85,8 @@ export type Mirror = {
   lastChange(at: Revision, path: string): Promise<Revision | undefined>;
   /** Newest first. */
   log(commit: Revision, limit: number, path?: string): Promise<Logged[]>;
+  /** Whether this key ("ssh-ed25519 AAAA...") signed the commit. */
+  isSignedBy(commit: Revision, publicKey: string): Promise<boolean>;
   /** Commits on top of `change.expect` and pushes. Throws GitFailed when the outcome is not known. */
   commit(change: GitChange, signer: GitSigner, nowMs: number, signal?: AbortSignal): Promise<Pushed>;
 };
@@ -206,6 +208,8 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
         .filter((line) => line.trim() !== "")
         .map(loggedOf);
     },
+    isSignedBy: async (commit, publicKey) =>
+      isSignedBy((await run(["cat-file", "commit", commit])).toString("utf8"), publicKey),
     commit: (change, signer, nowMs, signal) =>
       alone(async () => {
         const pushed = await withRemote(directory, settings, (access) =>

@@ -255,6 +255,18 @@ function sentenceOf({ body }: Event): { what: string; text: string } {
   }
 }
 
+/** What is known now of one Application in one environment on one cluster. */
+export function healthOn(
+  { view, nowMs }: Known,
+  cluster: ClusterId,
+  environment: string,
+  application: string,
+): HealthWord {
+  const seen = view.clusters.get(cluster);
+  const status = seen?.applications.get(application);
+  return healthNow(seen, status?.status.environment === environment ? status : undefined, nowMs);
+}
+
 /** Whatever was said before a silence is no evidence of now. */
 function healthNow(cluster: SeenCluster | undefined, seen: SeenStatus | undefined, nowMs: number): HealthWord {
   if (!isHeard(cluster, nowMs) || seen === undefined) return "Unknown";

@@ -1,0 +1,165 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { kubeconfigAccess } from "#agent/cluster/access.ts";
+import type { Cluster } from "#agent/cluster/cluster.ts";
+import { openKubernetes } from "#agent/cluster/kubernetes.ts";
+import type { StatusRow, WhyAnswer } from "#proto/api.ts";
+import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
+import { application, deployment, environment, namespace, yaml } from "#test/harness/manifests.ts";
+import { startWorld, type World } from "#test/harness/world.ts";
+
+// A hub, two agents, real controllers, a real scheduler and kwok's node: what breaks is asked about as people ask.
+let plane: ControlPlane;
+let world: World;
+let people: Cluster;
+
+beforeAll(async () => {
+  plane = await startControlPlane({ nodes: true });
+  world = await startWorld();
+  people = openKubernetes(await kubeconfigAccess(plane.adminKubeconfig), { manager: "kubectl-edit" });
+  await world.startHub();
+  const environments = [environment("dev", { follow: "main" }), environment("prod", { promotedFrom: ["dev"] })];
+  await world.git.commit("fleet", "main", { "fleet/environments.yaml": environments.join("---\n") }, "two stages");
+  for (const stage of ["dev", "prod"]) {
+    const answer = await world.register(`${stage}-1`, { env: stage });
+    const kubeconfig = await plane.kubeconfig(`agent-${stage}`, ["system:masters"]);
+    await world.join(`${stage}-1`, answer, kubeconfig, "--namespace", `agent-${stage}`);
+  }
+});
+afterAll(async () => {
+  await people?.[Symbol.asyncDispose]();
+  await world?.[Symbol.asyncDispose]();
+  await plane?.[Symbol.asyncDispose]();
+});
+
+const row = async (stage: string): Promise<StatusRow | undefined> =>
+  (await world.status()).rows.find((row) => row.environment === stage && row.application === "shop");
+const settled = (stage: string, revision: string): Promise<void> =>
+  world.until(`shop to settle in ${stage}`, async () => {
+    const found = await row(stage);
+    return found?.settled === 1 && found.revisions[0]?.revision === revision;
+  });
+const files = (stage: string, image: string): Record<string, string> => ({
+  [`apps/shop/${stage}/namespace.yaml`]: namespace(`shop-${stage}`),
+  [`apps/shop/${stage}/web.yaml`]: deployment("web", image, 1).replace(
+    "  name: web",
+    `  name: web\n  namespace: shop-${stage}`,
+  ),
+});
+const push = (images: Record<string, string>, subject: string): Promise<string> => {
+  const changed = Object.entries(images).map(([stage, image]) => files(stage, image));
+  const declared = application("shop", {
+    path: "apps/shop/${environment}",
+    namespace: "shop",
+    environments: ["dev", "prod"],
+  });
+  return world.git.commit(
+    "fleet",
+    "main",
+    Object.assign({ "fleet/shop.yaml": declared }, ...changed) as Record<string, string>,
+    subject,
+  );
+};
+const whyText = async (...words: string[]): Promise<string> => {
+  const { code, stdout, stderr } = await world.plumb("why", ...words);
+  expect([code, stderr]).toEqual([0, ""]);
+  return stdout;
+};
+
+let first: string;
+
+test("a revision that nobody has promoted says so, and how to", async () => {
+  first = await push({ dev: "web:1", prod: "web:1" }, "open the shop");
+  await settled("dev", first);
+  const text = await whyText("prod/shop");
+  expect(text).toMatch(/^\? shop on prod-1 is not run\n {2}gate +nothing is promoted to prod yet\n/);
+  expect(text).toMatch(/\n {2}do +plumb promote prod shop\n$/);
+  expect(await whyText("dev-1", "shop")).toMatch(
+    /^✔ shop \w{7} on dev-1 is Current for \ds\n  commit +\w{7} "open the shop" by .*\n  promotion +none is needed: dev follows branch main\n/,
+  );
+});
+
+test("a bad image is told from the commit to the pod's own words, with the way back; the way back works", async () => {
+  await world.ask("promote", "prod", "shop", "--reason", "the first day");
+  await settled("prod", first);
+  const bad = await push({ prod: "unpullable.invalid/web:2" }, "a bigger shop");
+  await world.until("the push to be seen", async () => (await world.status()).fleetCommit === bad);
+  await world.ask("promote", "prod", "shop", bad, "--reason", "bigger is better");
+  let text = "";
+  await world.until("the pod's words", async () => {
+    text = await whyText("prod/shop");
+    return text.includes("ImagePullBackOff");
+  });
+  const short = bad.slice(0, 7);
+  const lines = [
+    `shop ${short} on prod-1 is InProgress for \\d+s`,
+    `  commit +${short} "a bigger shop" by .*, \\d+s ago`,
+    `  promotion +\\w{7} asked for ${short} by admin, \\d+s ago: bigger is better`,
+    "  gate +open: dev proved it by healthy receipts",
+    "  digest +[0-9a-f]{12}, 2 objects, in the document of \\d+s ago",
+    "  applied +\\d+s ago.*",
+    "  health +Deployment shop-prod/web InProgress for \\d+s: .*: pod web-\\w+-\\w+: container web: ImagePullBackOff: Back-off pulling image unpullable.invalid/web:2.*",
+    "  next +the agent goes on watching.*",
+    "  do +kubectl -n shop-prod describe deployment.apps web",
+    ` +plumb promote prod shop ${first.slice(0, 7)}`,
+  ];
+  expect(text).toMatch(new RegExp(`^. ${lines.join("\n")}\n$`));
+
+  const one = await world.ask<WhyAnswer>("why", "prod-1", "shop", "Deployment/shop-prod/web");
+  expect(one).toMatchObject({
+    environment: "prod",
+    object: "Deployment shop-prod/web",
+    health: "InProgress",
+    revision: bad,
+  });
+  const [, back] = one.commands;
+  expect((await world.plumb(...back!.split(" ").slice(1))).code).toBe(0);
+  await settled("prod", first);
+  expect(await whyText("prod-1", "shop")).toContain("next       nothing is waited for");
+});
+
+test("a hand edit is told with its field and tool", async () => {
+  const address = { apiVersion: "apps/v1", group: "apps", kind: "Deployment", namespace: "shop-dev", name: "web" };
+  const there = (await people.get(address))!;
+  await people.replace({ ...there, spec: { ...(there["spec"] as object), replicas: 3 } });
+  await world.until("the heal", async () => (await whyText("dev/shop")).includes("drift"));
+  expect(await whyText("dev-1", "shop", "web")).toMatch(
+    /drift +Deployment shop-dev\/web: spec.replicas 1 → 3 by kubectl-edit, \d+s ago: healed in \d+ ms/,
+  );
+});
+
+test("a rule of the fleet decides for every cluster, and a broken one is named by file, line and field", async () => {
+  const rule = (current: string): string =>
+    yaml({
+      apiVersion: "plumbline.dev/v1",
+      kind: "HealthRule",
+      metadata: { name: "strict" },
+      spec: { apiVersion: "v1", kind: "Namespace", current },
+    });
+  await world.git.commit("fleet", "main", { "fleet/strict.yaml": rule("has(object.metadata.labels.team)") }, "a rule");
+  await world.until("the rule to be obeyed", async () =>
+    (await whyText("dev-1", "shop")).includes("Namespace shop-dev Unknown"),
+  );
+  await world.git.commit("fleet", "main", { "fleet/strict.yaml": rule("object.metadata.") }, "a broken rule");
+  await world.until("the problem to be told", async () =>
+    (await world.status()).problems.some((line) =>
+      /^fleet\/strict.yaml:\d+: spec.current is no rule in CEL/.test(line),
+    ),
+  );
+  // What was signed stays in force.
+  expect(await whyText("dev-1", "shop")).toContain("HealthRule strict: no expression holds");
+  await world.git.commit("fleet", "main", { "fleet/strict.yaml": null }, "no rule");
+  await world.until("all to be well", async () => (await row("dev"))?.settled === 1);
+});
+
+test("a cluster whose agent is gone is said to be silent; what is asked wrongly says what to ask", async () => {
+  await world.agent("dev-1").kill("SIGKILL");
+  await world.until("the silence", async () => (await whyText("dev-1", "shop")).includes("agent"));
+  const text = await whyText("dev-1", "shop");
+  expect(text).toMatch(/^\? shop \w{7} on dev-1 is Unknown: the cluster is Silent\n/);
+  expect(text).toMatch(/agent +silent, last heard \d+s ago; what follows is what it said \d+[sm] ago/);
+  const wrong = await world.plumb("why", "dev-1", "shopp");
+  expect([wrong.code, wrong.stderr]).toEqual([
+    1,
+    "plumb: there is no application shopp\n       plumb status shows those there are\n",
+  ]);
+});
