@@ -5,7 +5,6 @@ import {
   boolYaml11Tag,
   floatCoreTag,
   floatYaml11Tag,
-  intCoreTag,
   intYaml11Tag,
   mergeTag,
   nullYaml11Tag,
@@ -16,25 +15,37 @@ import {
 
 const int: typeof intYaml11Tag = {
   ...intYaml11Tag,
-  resolve(source, isExplicit, tagName) {
-    if (source.includes(":")) return NOT_RESOLVED;
-    const old = intYaml11Tag.resolve(source, isExplicit, tagName);
-    const value: unknown = old === NOT_RESOLVED ? intCoreTag.resolve(source, isExplicit, tagName) : old;
-    if (value === NOT_RESOLVED || Number.isSafeInteger(value)) return value as number;
-    const digits = source.replaceAll("_", "").replace(/^\+/, "");
-    return (/^-?\d+$/.test(digits) ? BigInt(digits) : value) as number;
+  resolve(source) {
+    const exact = integerOf(source.replaceAll("_", ""));
+    if (exact === undefined) return NOT_RESOLVED;
+    const value = Number(exact);
+    if (Number.isSafeInteger(value)) return value;
+    // Beyond int64 it is a float for every decoder of Kubernetes.
+    if (BigInt.asIntN(64, exact) !== exact) return Number.isFinite(value) ? value : NOT_RESOLVED;
+    return exact as unknown as number;
   },
 };
+
+/** Go's strconv.ParseInt with base 0, which reads prefixes in both cases. */
+function integerOf(text: string): bigint | undefined {
+  const found = /^([-+]?)(?:0([bBoOxX])([0-9a-fA-F]+)|(0[0-7]+)|(0|[1-9]\d*))$/.exec(text);
+  if (found === null) return undefined;
+  const [, sign, base, digits, octal, decimal] = found;
+  const kind = base?.toLowerCase() ?? "";
+  if ((kind === "b" && !/^[01]+$/.test(digits!)) || (kind === "o" && !/^[0-7]+$/.test(digits!))) return undefined;
+  const value = BigInt(decimal ?? (octal === undefined ? `0${kind}${digits}` : `0o${octal}`));
+  return sign === "-" ? -value : value;
+}
 
 const float: typeof floatYaml11Tag = {
   ...floatYaml11Tag,
   resolve(source, isExplicit, tagName) {
     if (source.includes(":")) return NOT_RESOLVED;
     const old = floatYaml11Tag.resolve(source, isExplicit, tagName);
-    const value: unknown = old === NOT_RESOLVED ? floatCoreTag.resolve(source, isExplicit, tagName) : old;
-    if (value === NOT_RESOLVED || Number.isFinite(value)) return value as number;
-    if (/inf|nan/i.test(source)) throw new Error(`${source} is not a JSON number`);
-    return NOT_RESOLVED;
+    const value = old === NOT_RESOLVED ? floatCoreTag.resolve(source, isExplicit, tagName) : old;
+    if (value === NOT_RESOLVED || Number.isFinite(value)) return value;
+    // The reader refuses what is no number of JSON, and names its field.
+    return /inf|nan/i.test(source) ? value : NOT_RESOLVED;
   },
 };
 

@@ -74,7 +74,7 @@ describe("refuses, naming file and line", () => {
     [
       "a document without kind",
       [`${good}\n---\napiVersion: v1\nmetadata: {name: a}`],
-      "deploy/0.yaml:4: kind is missing",
+      "deploy/0.yaml:5: kind is missing",
     ],
     [
       "a name that YAML reads as a number",

@@ -1,4 +1,4 @@
-import { readKubeYaml, YamlProblem, type YamlDocument } from "#hub/render/kube-yaml.ts";
+import { fieldName, readKubeYaml, YamlProblem, type FieldPath, type YamlDocument } from "#hub/render/kube-yaml.ts";
 import { isClusterScoped } from "#hub/render/scope.ts";
 import { describeRef, refKey, refOf, type Json, type JsonObject, type KubeObject } from "#proto/object.ts";
 
@@ -27,42 +27,83 @@ export function objectsOf(
 export const placedIn = ({ path, bytes }: ManifestFile): Placed[] =>
   readKubeYaml(path, bytes).flatMap((document) => flatten(path, document));
 
-function flatten(file: string, { value, line }: YamlDocument): Placed[] {
-  const fields = fieldsOf(value, file, line);
-  if (!isList(fields)) return [{ object: normalise(fields, file, line), file, line }];
+type Fail = (path: FieldPath, message: string) => never;
+
+function flatten(file: string, document: YamlDocument): Placed[] {
+  const placed = (value: Json, at: FieldPath): Placed => {
+    const fail: Fail = (path, message) => {
+      const whole = [...at, ...path];
+      throw new YamlProblem(file, document.lineOf(whole), `${fieldName(whole)}${message}`);
+    };
+    const line = at.length === 0 ? document.line : document.lineOf(at);
+    return { object: normalise(fieldsOf(value, fail), fail), file, line };
+  };
+  const failed: Fail = (path, message) => {
+    throw new YamlProblem(file, document.lineOf(path), `${fieldName(path)}${message}`);
+  };
+  const fields = fieldsOf(document.value, failed);
+  if (!isList(fields)) return [placed(fields, [])];
   const items = fields["items"] ?? [];
-  if (!Array.isArray(items)) throw new YamlProblem(file, line, "items of a List must be a sequence");
-  return items.map((item) => {
-    const inner = fieldsOf(item, file, line);
-    if (isList(inner)) throw new YamlProblem(file, line, "a List inside a List is not read");
-    return { object: normalise(inner, file, line), file, line };
+  if (!Array.isArray(items)) return failed(["items"], "must be a sequence");
+  return items.map((item, index) => {
+    const inner = fieldsOf(item, (path, message) => failed(["items", index, ...path], message));
+    if (isList(inner)) failed(["items", index], "is a List inside a List, which is not read");
+    return placed(typed(inner, fields), ["items", index]);
   });
 }
 
-// As kubectl does: a List is told by its kind and its items, whatever the version in front.
+// As kubectl does: whatever has items is a List, and a List without any is told by its kind.
 const isList = (fields: JsonObject): boolean =>
-  typeof fields["kind"] === "string" && fields["kind"].endsWith("List") && "items" in fields;
+  Array.isArray(fields["items"]) ||
+  (typeof fields["kind"] === "string" && fields["kind"].endsWith("List") && "items" in fields);
 
-function fieldsOf(value: Json, file: string, line: number): JsonObject {
-  if (value !== null && typeof value === "object" && !Array.isArray(value)) return value;
-  throw new YamlProblem(file, line, "a Kubernetes object must be a mapping");
+/** An item of a typed List may leave out what the List's own kind says. */
+function typed(item: JsonObject, list: JsonObject): JsonObject {
+  const { apiVersion, kind } = list;
+  if (typeof kind !== "string" || kind === "List" || !kind.endsWith("List")) return item;
+  return { apiVersion: apiVersion ?? null, kind: kind.slice(0, -"List".length), ...item };
 }
 
-function normalise(fields: JsonObject, file: string, line: number): KubeObject {
-  const fail = (message: string): never => {
-    throw new YamlProblem(file, line, message);
-  };
+function fieldsOf(value: Json, fail: Fail): JsonObject {
+  if (value !== null && typeof value === "object" && !Array.isArray(value)) return value;
+  return fail([], "must be a mapping: a Kubernetes object");
+}
+
+function normalise(fields: JsonObject, fail: Fail): KubeObject {
   const { status: _status, ...kept } = withoutNulls(fields) as JsonObject;
   const metadata = kept["metadata"];
   for (const field of ["apiVersion", "kind"])
-    if (typeof kept[field] !== "string" || kept[field] === "") fail(`${field} is missing or not a string`);
+    if (typeof kept[field] !== "string" || kept[field] === "") fail([field], "is missing or not a string");
   if (metadata === undefined || typeof metadata !== "object" || metadata === null || Array.isArray(metadata))
-    return fail("metadata is missing");
+    return fail(["metadata"], "is missing");
   if ("generateName" in metadata)
-    fail("metadata.generateName cannot be used: a desired object needs a name of its own");
-  if (typeof metadata["name"] !== "string" || metadata["name"] === "") fail("metadata.name is missing or not a string");
+    fail(["metadata", "generateName"], "cannot be used: a desired object needs a name of its own");
+  for (const field of ["name", "namespace"])
+    if (
+      field in metadata
+        ? typeof metadata[field] !== "string" || (field === "name" && metadata[field] === "")
+        : field === "name"
+    )
+      fail(["metadata", field], "is missing or not a string");
+  for (const field of ["labels", "annotations"]) onlyStrings(metadata[field], ["metadata", field], fail);
   const object = { ...kept, metadata: ownMetadata(metadata) } as unknown as KubeObject;
-  return refKey(refOf(object)).startsWith("/Secret/") ? withData(object, fail) : object;
+  const key = refKey(refOf(object));
+  if (key.startsWith("/ConfigMap/")) onlyStrings(object["data"] as Json | undefined, ["data"], fail);
+  return key.startsWith("/Secret/") ? withData(object, fail) : object;
+}
+
+/** What every API server refuses, told where it was written: `on` is a boolean, and 1.10 a number. */
+function onlyStrings(members: Json | undefined, path: FieldPath, fail: Fail): void {
+  if (members === undefined || members === null) return;
+  if (typeof members !== "object" || Array.isArray(members)) return fail(path, "must be a mapping");
+  for (const [key, value] of Object.entries(members)) {
+    if (typeof value === "string") continue;
+    const read =
+      typeof value === "object"
+        ? ""
+        : `, and YAML reads the ${typeof value === "boolean" ? "boolean" : "number"} ${String(value)}`;
+    fail([...path, key], `must be a string${read}: put it in quotes`);
+  }
 }
 
 // What a server fills in; a manifest that was exported with it would differ from every cluster for ever.
@@ -91,11 +132,12 @@ function withoutNulls(value: Json): Json {
 }
 
 /** stringData is written only and never read back, so it would look like drift; a stored Secret has data alone. */
-function withData(secret: KubeObject, fail: (message: string) => never): KubeObject {
+function withData(secret: KubeObject, fail: Fail): KubeObject {
   const { stringData, ...kept } = secret;
   if (stringData === undefined) return secret;
   const data = Object.entries(stringData as JsonObject).map(([key, text]) => {
-    if (typeof text !== "string") return fail(`stringData.${key} must be a string; put it in quotes`);
+    // Its value is a secret, also as a number.
+    if (typeof text !== "string") return fail(["stringData", key], "must be a string; put it in quotes");
     return [key, Buffer.from(text).toString("base64")];
   });
   const merged = { ...(secret["data"] as JsonObject | undefined), ...(Object.fromEntries(data) as JsonObject) };
