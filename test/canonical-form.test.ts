@@ -127,7 +127,7 @@ test("an int64 of a manifest reaches the API server exactly, stays quiet there, 
   const before = (await seen())!;
   await people.replace({
     ...before,
-    spec: { count: 9_007_199_254_740_992n, least: -9_223_372_036_854_775_808n } as never,
+    spec: { count: 9_007_199_254_740_992n, least: -9_223_372_036_854_775_808n },
   });
   await expect
     .poll(async () => (await seen())?.["spec"], { timeout: 30_000 })
