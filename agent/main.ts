@@ -1,3 +1,4 @@
+import type { Authority } from "#agent/authority/authority.ts";
 import { inClusterAccess, kubeconfigAccess } from "#agent/cluster/access.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
@@ -40,6 +41,8 @@ export class NotJoined extends Error {
 export type AgentParts = {
   readonly cluster: Cluster;
   readonly namespace: string;
+  /** Without it: everything, in the agent's own name. */
+  readonly authority?: Authority;
   readonly join: AgentConfig["join"];
   readonly clock: Clock;
   readonly log: Log;
@@ -97,6 +100,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     cluster,
     clusterId: keys.cluster,
     namespace,
+    ...(parts.authority === undefined ? {} : { authority: parts.authority }),
     trust: { rootKey: keys.rootKey, sealingKey: keys.sealingKey },
     fetch: (address, slices, either) => pull.blob(address, slices, either),
     journal,
@@ -177,6 +181,7 @@ export async function agentProcess(config: AgentConfig, signal: AbortSignal): Pr
   await runAgent({
     cluster,
     namespace: config.namespace,
+    authority: config.authority,
     join: config.join,
     clock: systemClock,
     log,

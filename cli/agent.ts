@@ -1,6 +1,6 @@
 import { kubeconfigAccess } from "#agent/cluster/access.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
-import { readConfig } from "#agent/config.ts";
+import { readConfig, type AgentOptions } from "#agent/config.ts";
 import { agentProcess } from "#agent/main.ts";
 import { EnrolmentRefused, WrongHub } from "#agent/enrol/hub-client.ts";
 import { join } from "#agent/enrol/join.ts";
@@ -8,14 +8,12 @@ import { CliError, exitCode } from "#cli/errors.ts";
 import { hint } from "#cli/output.ts";
 import { openTelemetry } from "#lib/telemetry.ts";
 
-export type JoinOptions = {
+export type MemberOptions = Partial<AgentOptions> & { kubeconfig: string };
+export type JoinOptions = MemberOptions & {
   hub: string;
   token: string;
   caPin: string;
   root: string;
-  kubeconfig: string;
-  context?: string;
-  namespace?: string;
   enrolOnly?: boolean;
 };
 
@@ -41,7 +39,5 @@ export async function joinHub(options: JoinOptions, signal: AbortSignal): Promis
 }
 
 /** `plumb agent run`: runs the agent of a cluster that has joined. */
-export const runAgent = (
-  options: { kubeconfig: string; context?: string; namespace?: string },
-  signal: AbortSignal,
-): Promise<void> => agentProcess(readConfig(process.env, options), signal);
+export const runAgent = (options: MemberOptions, signal: AbortSignal): Promise<void> =>
+  agentProcess(readConfig(process.env, options), signal);

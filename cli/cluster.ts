@@ -89,29 +89,61 @@ function problemLine(config: CliConfig, { object, reason, message, nextTryInMs }
   return `  ${symbol(config, "Failed")} ${object}: ${reason}: ${message}; ${next}\n`;
 }
 
+export type RegisterOptions = {
+  label: string[];
+  wait?: boolean;
+  profile?: string;
+  namespaces?: string;
+  kinds?: string;
+  serviceAccount?: string[];
+};
+
+/** What the manifests of a tenant's agent allow it; undefined for those of an admin's. */
+function tenantOf({ profile = "admin", namespaces, kinds, serviceAccount = [] }: RegisterOptions) {
+  if (profile === "admin") {
+    if (namespaces ?? kinds ?? serviceAccount[0])
+      throw usage("--namespaces, --kinds and --service-account are for --profile tenant");
+    return undefined;
+  }
+  if (profile !== "tenant") throw usage(`--profile ${profile} is none: it is admin or tenant`);
+  const list = (text: string | undefined): string[] => (text ?? "").split(",").filter(Boolean);
+  if (list(namespaces).length === 0 || list(kinds).length === 0)
+    throw usage("--profile tenant needs --namespaces shop,... and --kinds apps/Deployment,ConfigMap,...");
+  return { namespaces: list(namespaces), kinds: list(kinds), serviceAccounts: serviceAccount };
+}
+
 export async function registerCluster(
   config: CliConfig,
   name: string,
-  options: { label: string[]; output: Format; wait?: boolean },
+  options: RegisterOptions & { output: Format },
 ): Promise<void> {
   const labels = Object.fromEntries(options.label.map(parseLabel));
-  const answer = await ask<RegisterAnswer>(config, "POST", "/api/v1/clusters", { name, labels });
+  const tenant = tenantOf(options);
+  const answer = await ask<RegisterAnswer>(config, "POST", "/api/v1/clusters", {
+    name,
+    labels,
+    ...(tenant && { tenant }),
+  });
   print(
     options.output,
     answer,
     () =>
-      `declared ${name} in ${answer.file} (commit ${shortRevision(answer.commit)})
+      // Ready for kubectl: rights are a matter of reading them first.
+      tenant === undefined ? joinText(name, answer) : answer.paste,
+    () => [`cluster/${name}`],
+  );
+  if (options.wait === true) await waitUntilJoined(config, name);
+}
+
+const joinText = (name: string, answer: RegisterAnswer): string =>
+  `declared ${name} in ${answer.file} (commit ${shortRevision(answer.commit)})
 On a machine that can reach the new cluster, within 1 hour:
 
   ${answer.joinCommand}
 
   or, with nothing but kubectl there:
   plumb cluster register ${name} -o json | jq -r .paste | kubectl apply -f -
-`,
-    () => [`cluster/${name}`],
-  );
-  if (options.wait === true) await waitUntilJoined(config, name);
-}
+`;
 
 async function waitUntilJoined(config: CliConfig, name: string): Promise<void> {
   const started = Date.now();

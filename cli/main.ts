@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { readConfig, type CliConfig, type GlobalOptions } from "#cli/config.ts";
-import type { JoinOptions } from "#cli/agent.ts";
+import type { JoinOptions, MemberOptions } from "#cli/agent.ts";
+import type { RegisterOptions } from "#cli/cluster.ts";
 import type { DemoOptions } from "#cli/demo/demo.ts";
 import { CliError, exitCode } from "#cli/errors.ts";
 import { parseFormat, type Format } from "#cli/output.ts";
@@ -104,6 +105,19 @@ function build(): Command {
     .description("declare a cluster in Git, and print the line that joins it")
     .option("-l, --label <name=value>", "a label; may be given several times", collect, [])
     .option("--wait", "wait until it has joined")
+    .option(
+      "--profile <admin|tenant>",
+      "what its agent may do: tenant prints manifests with the rights below alone",
+      "admin",
+    )
+    .option("--namespaces <names>", "tenant: where it may write, separated by commas")
+    .option("--kinds <kinds>", "tenant: what it may write there: apps/Deployment,ConfigMap,...")
+    .option(
+      "--service-account <namespace/name>",
+      "tenant: one that Applications may name; may be given several times",
+      collect,
+      [],
+    )
     .addOption(output())
     .addOption(hubOption())
     .addOption(tokenOption())
@@ -112,10 +126,11 @@ function build(): Command {
       examples(
         "plumb cluster register eu-1 -l env=prod -l region=eu",
         "plumb cluster register eu-1 --wait",
+        "plumb cluster register eu-1 --profile tenant --namespaces shop --kinds apps/Deployment,Service,ConfigMap | kubectl apply -f -",
         "plumb cluster register eu-1 -o json",
       ),
     )
-    .action(async (name: string, options: Shared & { label: string[]; wait?: boolean }) =>
+    .action(async (name: string, options: Shared & RegisterOptions) =>
       (await import("#cli/cluster.ts")).registerCluster(await config(options), name, options),
     );
   cluster
@@ -276,7 +291,11 @@ function build(): Command {
     command
       .requiredOption("--kubeconfig <file>", "the cluster")
       .option("--context <name>", "a context of the kubeconfig")
-      .option("--namespace <name>", "the agent's own (plumbline-agent)");
+      .option("--namespace <name>", "the agent's own (plumbline-agent)")
+      .option("--profile <admin|tenant>", "tenant: never writes in its own name (admin)")
+      .option("--default-service-account <namespace/name>", "writes for Applications that name none")
+      .option("--allow-kinds <kinds>", "apps/Deployment,ConfigMap,...; no hub can lift it")
+      .option("--allow-namespaces <names>", "shop,team-*; no hub can lift it");
   member(agent.command("join"))
     .description("put this cluster's keys on record, and run its agent until Ctrl-C")
     .requiredOption("--hub <host:port>", "the hub's gRPC address")
@@ -287,9 +306,7 @@ function build(): Command {
     .action(async (options: JoinOptions) => (await import("#cli/agent.ts")).joinHub(options, stop.signal));
   member(agent.command("run"))
     .description("run the agent of a cluster that has joined, until Ctrl-C")
-    .action(async (options: { kubeconfig: string; context?: string; namespace?: string }) =>
-      (await import("#cli/agent.ts")).runAgent(options, stop.signal),
-    );
+    .action(async (options: MemberOptions) => (await import("#cli/agent.ts")).runAgent(options, stop.signal));
   const demo = program
     .command("demo")
     .description("a whole fleet on this machine: hub, broker, repository, clusters; its story told as it happens")

@@ -1,10 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { realBackend, simulatedBackend, type Backend } from "#test/drift-cases/backend.ts";
 import { complaintOf } from "#test/drift-cases/case.ts";
-import { driftCases, unproven } from "#test/drift-cases/table.ts";
+import { driftCases } from "#test/drift-cases/table.ts";
 import { World } from "#test/drift-cases/world.ts";
-
-for (const { number, name, because } of unproven) test.todo(`${number}: ${name} (${because})`);
 
 describe("on a real API server", () => {
   let backend: Backend;

@@ -10,6 +10,7 @@ import { addressOfKey, record, type Context } from "./context.ts";
 import { end } from "./episodes.ts";
 import { exceptionFor } from "./exceptions.ts";
 import { setOwned, track, type ApplicationState } from "./model.ts";
+import { applyServed } from "./served.ts";
 import { createOnce } from "./once.ts";
 import { mayRecreate, recreate } from "./recreate.ts";
 import { firstContact, send, type Sent } from "./send.ts";
@@ -117,9 +118,9 @@ async function applyOne(
   const run = application.head!.run!;
   const present = desired.once === true ? desired : await applicable(context, key, desired, owned, run);
   const apply = (found: (there: KubeObject) => void): Promise<KubeObject> => {
-    if (desired.once === true) return createOnce(context, desired);
+    if (desired.once === true) return createOnce(context, context.writer(run.delivery), desired);
     if (isFirst) return firstContact(context, desired, run, work.fresh.has(namespace), found);
-    return context.cluster.apply(present.object, { force: true, signal: context.signal });
+    return applyServed(context, context.writer(run.delivery), present.object, { force: true });
   };
   const answered: Sent = await context.telemetry.traced("agent.apply.object", { attributes: { object: key } }, () =>
     send(context, tracked, present, apply),

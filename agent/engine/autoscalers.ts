@@ -1,4 +1,5 @@
 import type { Cluster, KindInfo } from "#agent/cluster/cluster.ts";
+import { ApiError } from "#agent/cluster/errors.ts";
 import { valueAt } from "#agent/drift/paths.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
@@ -22,7 +23,14 @@ const kinds = [
 // Refused once, refused for long: a missing permission is not asked for every half minute.
 const retries = { firstMs: 1_000, capMs: 300_000 };
 
-type Parts = { cluster: Cluster; clock: Clock; log: Log; signal: AbortSignal };
+type Parts = {
+  cluster: Cluster;
+  clock: Clock;
+  log: Log;
+  signal: AbortSignal;
+  /** Only there; undefined: in the whole cluster. */
+  namespaces: readonly string[] | undefined;
+};
 
 /** `released`: told of each object that no autoscaler names any more. */
 export function createAutoscalers(parts: Parts, released: (key: string) => void): Autoscalers {
@@ -42,15 +50,16 @@ export function createAutoscalers(parts: Parts, released: (key: string) => void)
     if (isOfKeda(autoscaler)) void start().catch(() => undefined);
   };
 
-  const follow = async (kind: KindInfo, known: () => void): Promise<void> => {
+  const follow = async (kind: KindInfo, namespace: string | undefined, known: () => void): Promise<void> => {
+    const selection = namespace === undefined ? { signal } : { namespace, signal };
     let from: string | undefined;
     let failures = 0;
     while (!signal.aborted) {
       try {
         if (from === undefined) {
-          const { items, resourceVersion } = await cluster.list(kind, { signal });
+          const { items, resourceVersion } = await cluster.list(kind, selection);
           const there = new Set(items.map((item) => refKey(refOf(item))));
-          const prefix = `${kind.group}/${kind.kind}/`;
+          const prefix = `${kind.group}/${kind.kind}/${namespace === undefined ? "" : `${namespace}/`}`;
           for (const item of items) note(item, true);
           for (const [key, target] of targets)
             if (key.startsWith(prefix) && !there.has(key)) {
@@ -60,7 +69,7 @@ export function createAutoscalers(parts: Parts, released: (key: string) => void)
           from = resourceVersion;
           known();
         }
-        for await (const event of cluster.watch(kind, from, { signal })) {
+        for await (const event of cluster.watch(kind, from, selection)) {
           failures = 0;
           if (event.type === "BOOKMARK") from = event.resourceVersion;
           else {
@@ -84,10 +93,16 @@ export function createAutoscalers(parts: Parts, released: (key: string) => void)
       if (following.has(kind)) continue;
       const info = await cluster.kindOf(apiVersion, kind, signal);
       if (info === undefined || following.has(kind)) continue;
-      let known = (): void => undefined;
-      const first = new Promise<void>((resolve) => (known = resolve));
-      const ended = follow(info, known).finally(known);
-      following.set(kind, { kind: info, first, ended });
+      const all = (parts.namespaces ?? [undefined]).map((namespace) => {
+        let known = (): void => undefined;
+        const first = new Promise<void>((resolve) => (known = resolve));
+        return { first, ended: follow(info, namespace, known).finally(known) };
+      });
+      following.set(kind, {
+        kind: info,
+        first: Promise.all(all.map(({ first }) => first)).then(() => undefined),
+        ended: Promise.all(all.map(({ ended }) => ended)).then(() => undefined),
+      });
     }
     await Promise.all([...following.values()].map(({ first }) => first));
   };
@@ -97,7 +112,12 @@ export function createAutoscalers(parts: Parts, released: (key: string) => void)
     scales,
     async look(namespace) {
       for (const { kind } of following.values())
-        for (const item of (await cluster.list(kind, { namespace, signal })).items) note(item, true);
+        try {
+          for (const item of (await cluster.list(kind, { namespace, signal })).items) note(item, true);
+        } catch (error) {
+          // Without that right there is no telling: a scale is then drift.
+          if (!(error instanceof ApiError) || error.status !== 403) throw error;
+        }
     },
     ended: async () => void (await Promise.all([...following.values()].map(({ ended }) => ended))),
   };

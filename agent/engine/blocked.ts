@@ -6,11 +6,6 @@ import { bundleOf, entryOf, type ApplicationState } from "./model.ts";
 /** Why a bundle may not be applied here at all. */
 export function blockedBecause(context: Context, application: ApplicationState, bundle: Bundle): string | undefined {
   const all = [...bundle.keys, ...bundle.hookKeys];
-  for (const key of all) {
-    const { kind, namespace, name } = parseRefKey(key);
-    if (namespace === context.namespace || (kind === "Namespace" && name === context.namespace))
-      return `${describeRef(parseRefKey(key))} is in the agent's own namespace, where nothing is applied`;
-  }
   for (const other of context.model.applications.values()) {
     const entry = entryOf(context.model, other.name);
     if (other === application || entry?.kind !== "run") continue;

@@ -6,6 +6,7 @@ import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 import { openBundle } from "#proto/bundle.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import type { BundleDigest, ClusterId } from "#proto/ids.ts";
+import { withoutNamespace } from "./served.ts";
 import { canonicalJson, sha256Hex } from "#proto/json.ts";
 
 /** Marks what an agent owns; one label selector then watches all of it. */
@@ -41,6 +42,8 @@ export type Bundle = {
   desired(): ReadonlyMap<string, Desired>;
   /** In the order in which they run. */
   hooks(): readonly BundleHook[];
+  /** The same bundle, with no namespace for objects of these kinds ("group/Kind"). */
+  scoped(clusterScoped: ReadonlySet<string>): Bundle;
   forget(): void;
 };
 
@@ -50,10 +53,14 @@ export function takeBundle(
   slices: readonly Uint8Array[],
   contentKey: Uint8Array,
   cluster: ClusterId,
+  clusterScoped: ReadonlySet<string> = new Set(),
 ): Bundle {
   const open = (): Opened => {
     const objects = openBundle(slices, { address: run.address, digest: run.digest, contentKey });
-    return openedOf(objects, cluster);
+    return openedOf(
+      objects.map((object) => withoutNamespace(object, clusterScoped)),
+      cluster,
+    );
   };
   let opened: Opened | undefined = open();
   const { desired, hooks } = opened;
@@ -67,6 +74,7 @@ export function takeBundle(
     scales: [...desired.values()].some(({ object }) => valueAt(object, replicasPath) !== undefined),
     desired: () => (opened ??= open()).desired,
     hooks: () => (opened ??= open()).hooks,
+    scoped: (kinds) => takeBundle(run, slices, contentKey, cluster, new Set([...clusterScoped, ...kinds])),
     forget: () => void (opened = undefined),
   };
 }

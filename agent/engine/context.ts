@@ -1,3 +1,5 @@
+import type { Authority } from "#agent/authority/authority.ts";
+import type { Writer } from "#agent/authority/writer.ts";
 import type { DeletionBreaker } from "#agent/apply/breaker.ts";
 import type { Cluster, ObjectAddress } from "#agent/cluster/cluster.ts";
 import type { Health } from "#agent/health/condition.ts";
@@ -13,7 +15,7 @@ import type { ApplicationName } from "#proto/ids.ts";
 import { parseRefKey, type KubeObject } from "#proto/object.ts";
 import type { Autoscalers } from "./autoscalers.ts";
 import type { Causes } from "./causes.ts";
-import type { ApplicationState, Model, Tracked } from "./model.ts";
+import { entryOf, type ApplicationState, type Model, type Tracked } from "./model.ts";
 
 /** What every part of the engine works with. */
 export type Context = {
@@ -21,6 +23,9 @@ export type Context = {
   readonly clusterId: ClusterId;
   /** The agent's own: nothing is applied there. */
   readonly namespace: string;
+  readonly authority: Authority;
+  /** What is written for Applications goes through here, by the ServiceAccount of their delivery; `cluster` writes the agent's own memory. */
+  writer(delivery: { readonly serviceAccount: string } | undefined): Writer;
   readonly model: Model;
   readonly store: StateStore;
   readonly journal: Journal;
@@ -77,6 +82,12 @@ export function tellLoss(
   const atMs = BigInt(clock.now());
   const value = { text: `the agent's memory: ${text}` };
   journal.record({ atMs, application, environment: "", traceparent: "", body: { $case: "notice", value } });
+}
+
+/** Through which an Application is written, by the newest document that says how; what is held or removed, as it ran. */
+export function writerOf(context: Context, application: ApplicationState): Writer {
+  const newest = entryOf(context.model, application.name);
+  return context.writer(newest?.kind === "run" ? newest.delivery : application.head?.run?.delivery);
 }
 
 /** Saves a head, with the newest document when no Secret holds it yet. */

@@ -8,6 +8,7 @@ import { openKey, SealRefused } from "#proto/sealed-key.ts";
 import { backoffMs } from "#lib/retry.ts";
 import { reasonOf } from "#lib/log.ts";
 import { takeBundle, type Bundle } from "./bundles.ts";
+import { withScopes } from "./served.ts";
 import { record, type Context } from "./context.ts";
 import { applicationOf, bundleOf, entryOf, type ApplicationState, type Model } from "./model.ts";
 
@@ -70,7 +71,10 @@ export async function fetchBundles(context: Context, trust: Trust, fetch: FetchB
       const bundle = await context.telemetry.traced(
         "agent.pull",
         { attributes, parent: application.traceparent },
-        async () => open(context, trust, entry, await fetch(entry.address, entry.slices, context.signal)),
+        async () => {
+          const slices = await fetch(entry.address, entry.slices, context.signal);
+          return withScopes(context, open(context, trust, entry, slices));
+        },
       );
       // A newer document may have come meanwhile, and its bundle before this one.
       if (!isWanted(context.model, entry)) continue;
@@ -110,16 +114,16 @@ function isWanted(model: Model, { application, digest }: RunEntry): boolean {
 }
 
 /** The bundle that an Application ran when the agent stopped, from its own state. */
-export function openStored(
+export async function openStored(
   context: Context,
   trust: Trust,
   application: ApplicationState,
   slices: ReadonlyMap<BlobAddress, readonly Uint8Array[]>,
-): string | undefined {
+): Promise<string | undefined> {
   const run = application.head?.run;
   if (run === undefined || run === null) return undefined;
   try {
-    application.bundle = open(context, trust, run, slices.get(run.address) ?? []);
+    application.bundle = await withScopes(context, open(context, trust, run, slices.get(run.address) ?? []));
     application.bundle.forget();
     return undefined;
   } catch (error) {

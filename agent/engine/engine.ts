@@ -1,3 +1,6 @@
+import { wholeCluster, type Authority } from "#agent/authority/authority.ts";
+import { namedNamespaces } from "#agent/authority/limits.ts";
+import { openWriter } from "#agent/authority/writer.ts";
 import { DeletionBreaker } from "#agent/apply/breaker.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { healthOf } from "#agent/health/health.ts";
@@ -44,6 +47,8 @@ export type EngineOptions = {
   readonly cluster: Cluster;
   readonly clusterId: ClusterId;
   readonly namespace: string;
+  /** Without it: everything, in the agent's own name. */
+  readonly authority?: Authority;
   readonly trust: Trust;
   readonly fetch: FetchBlob;
   readonly journal: Journal;
@@ -69,7 +74,7 @@ export type Engine = AsyncDisposable & {
 
 /** Loads what was known, compares the cluster with it, heals what differs, and then follows documents. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
-  const { cluster, clusterId, namespace, trust, clock, log } = options;
+  const { cluster, clusterId, namespace, trust, clock, log, authority = wholeCluster } = options;
   const life = new AbortController();
   const model = createModel();
   const store = openState(cluster, namespace);
@@ -77,6 +82,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const suspicions = new Map<string, Suspicion>();
   const sentStatus = new Map<ApplicationName, string>();
   const failures = new Map<ApplicationName, number>();
+  const healFailures = new Map<string, number>();
   const waiters = new Set<() => void>();
   let dirty = new Set<ApplicationState>();
   let fetching: Promise<void> = Promise.resolve();
@@ -87,6 +93,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     cluster,
     clusterId,
     namespace,
+    authority,
+    writer: (delivery) => openWriter(cluster, authority, namespace, delivery?.serviceAccount ?? ""),
     model,
     store,
     journal: options.journal,
@@ -112,7 +120,10 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     again: ({ name }) => reconcilers.add(name),
     slots: new Slots(applicationsAtOnce),
     memoryDoubted: () => void (rewriting ??= rewriteMemory().finally(() => (rewriting = undefined))),
-    autoscalers: createAutoscalers({ cluster, clock, log, signal: life.signal }, (key) => context.look(key)),
+    autoscalers: createAutoscalers(
+      { cluster, clock, log, signal: life.signal, namespaces: namedNamespaces(authority.limits) },
+      (key) => context.look(key),
+    ),
     causes: createCauses({
       cluster,
       clock,
@@ -175,10 +186,13 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     let again: number | undefined;
     try {
       again = await heal(context, key, suspicion);
+      healFailures.delete(key);
     } catch (error) {
       if (life.signal.aborted) return;
       log.warn({ object: key, because: reasonOf(error) }, "heal failed; it is tried again");
-      again = retries.firstMs;
+      const attempt = (healFailures.get(key) ?? 0) + 1;
+      healFailures.set(key, attempt);
+      again = backoffMs(retries, attempt);
     }
     if (again === undefined) return;
     later(again, () => context.look(key));
@@ -303,7 +317,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       application.memory = "kept";
       application.phase = head.complete ? "Applied" : "Held";
       for (const key of head.inventory.keys()) track(model, key, head.application);
-      const problem = openStored(context, trust, application, loaded.slices);
+      const problem = await openStored(context, trust, application, loaded.slices);
       if (problem !== undefined) tellLoss(context, head.application, `${problem}; it is fetched again`);
     }
     // Before anything is judged: a scale by an autoscaler is no drift.

@@ -4,6 +4,7 @@ import { parseRefKey, type KubeObject } from "#proto/object.ts";
 import type { Desired } from "./bundles.ts";
 import type { Context } from "./context.ts";
 import { exceptionFor } from "./exceptions.ts";
+import { applyServed } from "./served.ts";
 import type { Again, Case } from "./suspects.ts";
 import { yielding } from "./yielding.ts";
 
@@ -21,7 +22,8 @@ export async function exceptedFields(context: Context, found: Case, seen: KubeOb
   const { tracked, run } = found;
   const now = context.clock.now();
   const desired = yielding(context, tracked.key, found.desired, seen);
-  const answer = await context.cluster.apply(desired.object, { force: true, dryRun: true, signal: context.signal });
+  const writer = context.writer(run.delivery);
+  const answer = await applyServed(context, writer, desired.object, { force: true, dryRun: true });
   const explained = driftOf(answer, seen, context.salt);
   const ref = parseRefKey(tracked.key);
   const covered = (explained?.fields ?? []).flatMap((field) => {

@@ -1,3 +1,4 @@
+import type { Writer } from "#agent/authority/writer.ts";
 import { baselineOf, compare } from "#agent/drift/baseline.ts";
 import { contentHash } from "#agent/drift/content.ts";
 import { driftOf, explainForeign, unknownTool, type Explanation } from "#agent/drift/explain.ts";
@@ -14,6 +15,7 @@ import type { Suspicion } from "./judge.ts";
 import { setOwned } from "./model.ts";
 import { createAgain } from "./once.ts";
 import { send, superseded } from "./send.ts";
+import { applyServed } from "./served.ts";
 import { caseOf, isStill, retryMs, type Again, type Case } from "./suspects.ts";
 import { foreignOf, knowScaler, yielding } from "./yielding.ts";
 
@@ -29,7 +31,7 @@ export async function heal(context: Context, key: string, suspicion: Suspicion):
   // What is there once is no matter of drift; that it is made again is a write like any other.
   const isOnce = desired.once === true;
   if (isOnce && seen !== undefined) {
-    await restoreLabel(context, seen);
+    await restoreLabel(context, context.writer(run.delivery), seen);
     return undefined;
   }
   if (run.delivery.drift === "report") return isOnce ? undefined : observe(context, found);
@@ -55,10 +57,11 @@ async function observe(context: Context, found: Case): Promise<Again> {
     open(context, found, unexplained, "is missing");
     return undefined;
   }
-  const seen = found.kind === DriftKind.LABEL_REMOVED ? await restoreLabel(context, found.seen) : found.seen;
+  const writer = context.writer(found.run.delivery);
+  const seen = found.kind === DriftKind.LABEL_REMOVED ? await restoreLabel(context, writer, found.seen) : found.seen;
   if (found.kind === DriftKind.LABEL_REMOVED) healedBeside(context, found, labelGone(found.seen));
   const { object } = yielding(context, tracked.key, desired, seen);
-  const answer = await context.cluster.apply(object, { force: true, dryRun: true, signal: context.signal });
+  const answer = await applyServed(context, writer, object, { force: true, dryRun: true });
   const explained = driftOf(answer, seen, context.salt);
   tracked.looked = contentHash(seen);
   const isOfContent = { ...found, kind: DriftKind.CHANGED };
@@ -67,22 +70,23 @@ async function observe(context: Context, found: Case): Promise<Again> {
   return undefined;
 }
 
-async function restoreLabel(context: Context, seen: KubeObject): Promise<KubeObject> {
+async function restoreLabel(context: Context, writer: Writer, seen: KubeObject): Promise<KubeObject> {
   const labels = { ...seen.metadata.labels, [agentLabel]: context.clusterId };
-  return context.cluster.replace({ ...seen, metadata: { ...seen.metadata, labels } }, context.signal);
+  return writer.replace({ ...seen, metadata: { ...seen.metadata, labels } }, context.signal);
 }
 
 async function correct(context: Context, found: Case, excepted: Excepted | undefined): Promise<Again> {
   const { application, tracked, owned, run, seen } = found;
+  const writer = context.writer(run.delivery);
   const present = excepted?.desired ?? yielding(context, tracked.key, found.desired, seen);
   // First what is ours: what others then still have besides is foreign.
   const isStrict = run.delivery.strict && seen !== undefined && isUntouched(found);
   const foreign = isStrict ? foreignOf(context, tracked.key, owned, run.delivery, seen) : [];
   const apply = async (): Promise<KubeObject> => {
     // What is in our entry and not in the apply is removed; the version makes it the object that was seen.
-    if (foreign.length > 0) await context.cluster.replace(takeOverForeign(seen!, foreign), context.signal);
-    const answer = await context.cluster.apply(present.object, { force: true, signal: context.signal });
-    return seen === undefined ? answer : withoutBeforeFirstApply(context, answer);
+    if (foreign.length > 0) await writer.replace(takeOverForeign(seen!, foreign), context.signal);
+    const answer = await applyServed(context, writer, present.object, { force: true });
+    return seen === undefined ? answer : withoutBeforeFirstApply(context, writer, answer);
   };
   const sent = await send(context, tracked, present, apply, () => isStill(context, found));
   // What was wanted instead is being applied, pruned or removed, and is judged by itself.
@@ -91,7 +95,7 @@ async function correct(context: Context, found: Case, excepted: Excepted | undef
     context.released(tracked);
     context.touched(application);
     // Whatever else cannot be healed, it must not be out of sight.
-    if (found.kind === DriftKind.LABEL_REMOVED && seen !== undefined) await restoreLabel(context, seen);
+    if (found.kind === DriftKind.LABEL_REMOVED && seen !== undefined) await restoreLabel(context, writer, seen);
     return healFailed(context, found, sent.failure.message, sent.failure.final);
   }
   const isHeld = seen !== undefined && isOtherValue(found, present, sent.answer);
@@ -158,11 +162,11 @@ function isOtherValue({ owned, desired }: Case, present: Desired, answer: KubeOb
  * Whoever cleared managedFields made the server give every field to a manager of its own at our next apply: what Git
  * removes later would stay for ever.
  */
-async function withoutBeforeFirstApply(context: Context, answer: KubeObject): Promise<KubeObject> {
+async function withoutBeforeFirstApply(context: Context, writer: Writer, answer: KubeObject): Promise<KubeObject> {
   const entries = answer.metadata.managedFields ?? [];
   const managedFields = entries.filter(({ manager }) => manager !== "before-first-apply");
   if (managedFields.length === entries.length) return answer;
-  return context.cluster.replace({ ...answer, metadata: { ...answer.metadata, managedFields } }, context.signal);
+  return writer.replace({ ...answer, metadata: { ...answer.metadata, managedFields } }, context.signal);
 }
 
 function healFailed(context: Context, found: Case, message: string, isFinal: boolean): Again {

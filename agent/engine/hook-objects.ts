@@ -2,7 +2,7 @@ import { isKept, isProtected } from "#agent/apply/prune.ts";
 import { jobHealth } from "#agent/health/jobs.ts";
 import { groupOf, describeRef, parseRefKey, refKey, refOf, type KubeObject, type ObjectRef } from "#proto/object.ts";
 import type { BundleHook } from "./bundles.ts";
-import { addressOfKey, type Context } from "./context.ts";
+import { addressOfKey, writerOf, type Context } from "./context.ts";
 import type { ApplicationState } from "./model.ts";
 import { isOurs } from "./send.ts";
 
@@ -62,7 +62,7 @@ export async function deleteMade(
   if (there.metadata.deletionTimestamp !== undefined) return "deleted";
   if (!context.breaker.take())
     throw new Error(`the agent's limit of deletions an hour is reached: ${describeRef(ref)} stays for now`);
-  await cluster.delete(address, { uid: there.metadata.uid ?? "", signal });
+  await writerOf(context, application).delete(address, { uid: there.metadata.uid ?? "", signal });
   return "deleted";
 }
 

@@ -154,11 +154,12 @@ async function make(run: Run, hook: BundleHook, slot: HookSlot, until: number): 
 async function makeOnce(run: Run, hook: BundleHook, slot: HookSlot): Promise<boolean> {
   const { context, application, entry, bundle, phase } = run;
   const { cluster, signal } = context;
+  const writer = context.writer(entry.delivery);
   const mark = `${bundle.digest}/${phase}`;
   const there = await cluster.get(addressOfKey(hook.key, hook.object), signal);
   const object = marked(hook, application, mark);
   if (there === undefined) {
-    see(slot, await cluster.apply(object, { signal }));
+    see(slot, await writer.apply(object, { signal }));
     return true;
   }
   const isMine = isMade(context, application, there);
@@ -176,13 +177,13 @@ async function makeOnce(run: Run, hook: BundleHook, slot: HookSlot): Promise<boo
     await deleteMade(context, application, hook);
     const left = await cluster.get(addressOfKey(hook.key, hook.object), signal);
     if (left !== undefined) return false;
-    see(slot, await cluster.apply(object, { signal }));
+    see(slot, await writer.apply(object, { signal }));
     return true;
   }
   const desired = { object, hash: "" };
   see(
     slot,
-    isMine ? await cluster.apply(object, { force: true, signal }) : await firstContact(context, desired, entry, false),
+    isMine ? await writer.apply(object, { force: true, signal }) : await firstContact(context, desired, entry, false),
   );
   return true;
 }

@@ -1,3 +1,4 @@
+import type { Writer } from "#agent/authority/writer.ts";
 import { ApiError } from "#agent/cluster/errors.ts";
 import type { Health } from "#agent/health/condition.ts";
 import { describeRef, parseRefKey, type KubeObject } from "#proto/object.ts";
@@ -9,12 +10,16 @@ import { isStill, retryMs, type Again, type Case } from "./suspects.ts";
 import { refKey, refOf } from "#proto/object.ts";
 
 /** The object as it is; made where it is absent. Whoever else has made it keeps it as it is. */
-export async function createOnce({ cluster, signal }: Context, { object }: Desired): Promise<KubeObject> {
+export async function createOnce(
+  { cluster, signal }: Context,
+  writer: Writer,
+  { object }: Desired,
+): Promise<KubeObject> {
   const address = addressOfKey(refKey(refOf(object)), object);
   const there = await cluster.get(address, signal);
   if (there !== undefined) return there;
   try {
-    return await cluster.apply(object, { signal });
+    return await writer.apply(object, { signal });
   } catch (error) {
     // Somebody was faster.
     const since = error instanceof ApiError && error.status === 409 ? await cluster.get(address, signal) : undefined;
@@ -30,7 +35,7 @@ export async function createAgain(context: Context, found: Case): Promise<Again>
     context,
     tracked,
     desired,
-    () => createOnce(context, desired),
+    () => createOnce(context, context.writer(found.run.delivery), desired),
     () => isStill(context, found),
   );
   context.released(tracked);

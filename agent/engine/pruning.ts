@@ -1,11 +1,14 @@
 import { isKept, isPruneAllowed, planPrune } from "#agent/apply/prune.ts";
+import { forbiddenBy } from "#agent/authority/limits.ts";
+import type { Writer } from "#agent/authority/writer.ts";
 import type { ObjectAddress } from "#agent/cluster/cluster.ts";
+import { reasonOf } from "#lib/log.ts";
 import type { Owned } from "#agent/state/head.ts";
 import type { RemoveEntry, RunEntry } from "#proto/desired-state.ts";
-import { describeRef, parseRefKey, type ObjectRef } from "#proto/object.ts";
+import { describeRef, parseRefKey, type KubeObject, type ObjectRef } from "#proto/object.ts";
 import { untilHealthy } from "./apply-objects.ts";
 import type { Bundle } from "./bundles.ts";
-import { addressOfKey, record, saveHead, type Context } from "./context.ts";
+import { addressOfKey, record, saveHead, writerOf, type Context } from "./context.ts";
 import { bundleOf, disown, entryOf, newestBundle, settle, type ApplicationState, type Model } from "./model.ts";
 import { neededBy } from "./depends.ts";
 import { deleteLeftovers } from "./hook-objects.ts";
@@ -201,15 +204,29 @@ async function deleteAll(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const outcome = { deleted: [] as ObjectRef[], orphaned: [] as ObjectRef[], stopped: undefined as string | undefined };
+  let failure: unknown;
   for (const { key, owned: planned } of candidates) {
     // A heal that is on its way would make again what is deleted now.
     while (context.model.tracked.get(key)?.inFlight !== undefined) await context.model.tracked.get(key)?.inFlight;
     signal.throwIfAborted();
     const owned = application.head?.inventory.get(key) ?? planned;
     const ref = parseRefKey(key);
+    // The limits of this cluster may be narrower than when it was applied: hands off, and said.
+    if (forbiddenBy(context.authority.limits, context.namespace, ref) !== undefined) {
+      outcome.orphaned.push(ref);
+      release(context, application, key);
+      continue;
+    }
     const address = addressOfKey(key, owned);
     // The living object has the last word: whether it is ours, and whether it says that nobody deletes it.
-    const there = await context.cluster.get(address, context.signal);
+    let there: KubeObject | undefined;
+    try {
+      there = await livingObject(context, address);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      failure ??= notDeleted(ref, error);
+      continue;
+    }
     if (there === undefined || (owned.uid === "" && !isOurs(there, context))) {
       release(context, application, key);
       continue;
@@ -225,19 +242,54 @@ async function deleteAll(
       return outcome;
     }
     const uid = owned.uid === "" ? (there.metadata.uid ?? "") : owned.uid;
-    if (await deleteOurs(context, address, uid)) outcome.deleted.push(ref);
-    release(context, application, key);
+    try {
+      if (await deleteOurs(context, writerOf(context, application), address, uid)) outcome.deleted.push(ref);
+      release(context, application, key);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      // One that cannot be deleted is tried again, and holds up none of the others.
+      failure ??= notDeleted(ref, error);
+    }
   }
-  return outcome;
+  if (failure === undefined) return outcome;
+  tell(context, application, outcome);
+  throw failure;
 }
 
-/** A heal makes an object anew, under another uid, and writes no inventory: what stands there may be ours all the same. */
-async function deleteOurs(context: Context, address: ObjectAddress, uid: string): Promise<boolean> {
+/** Undefined when it is gone for certain. Throws when nobody can tell. */
+async function livingObject(context: Context, address: ObjectAddress): Promise<KubeObject | undefined> {
   const { cluster, signal } = context;
-  if ((await cluster.delete(address, { uid, signal })) === "deleted") return true;
+  const there = await cluster.get(address, signal);
+  const isServed = there !== undefined || (await cluster.servedKind(address.apiVersion, address.kind, signal));
+  if (isServed === undefined && !(await isDefinedNowhere(context, address)))
+    throw new Error(`the API server does not serve ${address.apiVersion} ${address.kind} now`);
+  return there;
+}
+
+const notDeleted = (ref: ObjectRef, cause: unknown): Error =>
+  new Error(`${describeRef(ref)} is not deleted: ${reasonOf(cause)}`, { cause });
+
+/** A heal makes an object anew, under another uid, and writes no inventory: what stands there may be ours all the same. */
+async function deleteOurs(context: Context, writer: Writer, address: ObjectAddress, uid: string): Promise<boolean> {
+  const { cluster, signal } = context;
+  if ((await writer.delete(address, { uid, signal })) === "deleted") return true;
   const there = await cluster.get(address, signal);
   if (there === undefined || there.metadata.uid === uid || !isOurs(there, context)) return false;
-  return (await cluster.delete(address, { uid: there.metadata.uid ?? "", signal })) === "deleted";
+  return (await writer.delete(address, { uid: there.metadata.uid ?? "", signal })) === "deleted";
+}
+
+/**
+ * That a kind is not served says nothing of its objects: its server may be away. That no CRD defines it, in the API
+ * server's own store, says that they are gone.
+ */
+async function isDefinedNowhere({ cluster, signal }: Context, { group, kind }: ObjectAddress): Promise<boolean> {
+  const definitions = await cluster.kindOf("apiextensions.k8s.io/v1", "CustomResourceDefinition", signal);
+  if (definitions === undefined) return false;
+  const { items } = await cluster.list(definitions, { signal });
+  return !items.some((definition) => {
+    const spec = definition["spec"] as { group?: string; names?: { kind?: string } } | undefined;
+    return spec?.group === group && spec.names?.kind === kind;
+  });
 }
 
 /** What moved is judged for its new owner from here on. */

@@ -5,7 +5,9 @@ import type { Bundle } from "./bundles.ts";
 import type { Context } from "./context.ts";
 import { waitsBecause } from "./depends.ts";
 import { bundleOf, entryOf, settle, type ApplicationState } from "./model.ts";
+import { refusalOf } from "./preflight.ts";
 import { removeWhole } from "./pruning.ts";
+import { withScopes } from "./served.ts";
 
 /** Brings one Application to what its newest entry says: run, hold or remove. Absence means hold. */
 export async function reconcile(context: Context, application: ApplicationState): Promise<void> {
@@ -38,9 +40,15 @@ async function run(context: Context, application: ApplicationState, entry: RunEn
   const signal = AbortSignal.any([run.signal, context.signal]);
   const options = { attributes: { application: application.name }, parent: application.traceparent };
   try {
+    const scoped = await withScopes(context, bundle);
+    signal.throwIfAborted();
+    if (scoped !== bundle) takeInstead(application, bundle, scoped);
+    const refused = await refusalOf(context, application, entry, scoped);
+    signal.throwIfAborted();
+    if (refused !== undefined) return settle(context, application, "Blocked", refused);
     await context.telemetry.traced("agent.apply", options, async ({ set }) => {
       set({ revision: entry.revision, cluster: context.clusterId });
-      await applyRun(context, application, entry, bundle, signal);
+      await applyRun(context, application, entry, scoped, signal);
       application.appliedAtMs = context.clock.now();
     });
   } catch (error) {
@@ -51,4 +59,9 @@ async function run(context: Context, application: ApplicationState, entry: RunEn
     application.applying = new Set();
     context.touched(application);
   }
+}
+
+function takeInstead(application: ApplicationState, bundle: Bundle, scoped: Bundle): void {
+  if (application.next === bundle) application.next = scoped;
+  if (application.bundle === bundle) application.bundle = scoped;
 }

@@ -1,7 +1,8 @@
+import type { Writer } from "#agent/authority/writer.ts";
 import { isProtected } from "#agent/apply/prune.ts";
 import { refOf, type KubeObject } from "#proto/object.ts";
 import type { Desired } from "./bundles.ts";
-import { addressOfKey, record, type Context } from "./context.ts";
+import { addressOfKey, record, writerOf, type Context } from "./context.ts";
 import type { ApplicationState, Tracked } from "./model.ts";
 import { isOurs, send, type Sent } from "./send.ts";
 import { describeRef, parseRefKey } from "#proto/object.ts";
@@ -28,14 +29,15 @@ export async function recreate(
   refused: Sent,
 ): Promise<Sent> {
   const { cluster, signal } = context;
+  const writer = writerOf(context, application);
   const { object } = desired;
   const address = addressOfKey(tracked.key, object);
   const there = await cluster.get(address, signal);
-  if (there === undefined || !isOurs(there, context) || !(await isValidAsNew(context, object))) return refused;
+  if (there === undefined || !isOurs(there, context) || !(await isValidAsNew(context, writer, object))) return refused;
   if (!context.breaker.take()) return refused;
   const anew = await send(context, tracked, desired, async () => {
-    await cluster.delete(address, { uid: there.metadata.uid ?? "", signal });
-    return cluster.apply(object, { signal });
+    await writer.delete(address, { uid: there.metadata.uid ?? "", signal });
+    return writer.apply(object, { signal });
   });
   // A finalizer may keep it for a while; the failure is a passing one then.
   const text = `${describeRef(parseRefKey(tracked.key))} is deleted and made anew, as its annotation ${recreateAnnotation} allows`;
@@ -43,10 +45,10 @@ export async function recreate(
   return anew;
 }
 
-async function isValidAsNew({ cluster, signal }: Context, object: KubeObject): Promise<boolean> {
+async function isValidAsNew({ signal }: Context, writer: Writer, object: KubeObject): Promise<boolean> {
   const name = `${object.metadata.name.slice(0, 253 - trialSuffix.length)}${trialSuffix}`;
   try {
-    await cluster.apply({ ...object, metadata: { ...object.metadata, name } }, { dryRun: true, signal });
+    await writer.apply({ ...object, metadata: { ...object.metadata, name } }, { dryRun: true, signal });
     return true;
   } catch {
     return false;

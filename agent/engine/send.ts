@@ -1,3 +1,4 @@
+import type { Writer } from "#agent/authority/writer.ts";
 import { failureOf, type Failure } from "#agent/apply/failure.ts";
 import { ApiError } from "#agent/cluster/errors.ts";
 import { baselineOf } from "#agent/drift/baseline.ts";
@@ -50,7 +51,7 @@ export async function send(
       return failed("Terminating", "is being deleted; it is applied again once it is gone");
     const effect = effectOf(answer, before);
     const owned = {
-      apiVersion: desired.object.apiVersion,
+      apiVersion: answer.apiVersion,
       uid: answer.metadata.uid ?? "",
       applied: desired.hash,
       baseline: baselineOf(answer, desired.object),
@@ -86,13 +87,14 @@ export async function firstContact(
   found: (there: KubeObject) => void = () => undefined,
 ): Promise<KubeObject> {
   const { cluster, signal } = context;
+  const writer = context.writer(run.delivery);
   const key = refKey(refOf(desired.object));
   const address = addressOfKey(key, desired.object);
   const leavingTaken = (live: KubeObject): KubeObject => yielding(context, key, desired, live).object;
   const there = isFresh ? undefined : await cluster.get(address, signal);
-  if (there === undefined) return cluster.apply(desired.object, { signal });
+  if (there === undefined) return writer.apply(desired.object, { signal });
   found(there);
-  if (isOurs(there, context)) return takeBack(context, key, there, leavingTaken(there));
+  if (isOurs(there, context)) return takeBack(context, writer, key, there, leavingTaken(there));
   const { adopt } = run.delivery;
   const mark = trackingMark(there);
   if (adopt !== "take" && mark !== undefined)
@@ -100,7 +102,7 @@ export async function firstContact(
   if (adopt === "never") throw refused("exists already, and delivery.adopt is never");
   if (adopt === "ifEqual") {
     try {
-      return await cluster.apply(leavingTaken(there), { signal });
+      return await writer.apply(leavingTaken(there), { signal });
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 409) throw error;
       throw refused(
@@ -108,8 +110,8 @@ export async function firstContact(
       );
     }
   }
-  const taken = await cluster.replace(takeOver(there), signal);
-  return cluster.apply(leavingTaken(taken), { force: true, signal });
+  const taken = await writer.replace(takeOver(there), signal);
+  return writer.apply(leavingTaken(taken), { force: true, signal });
 }
 
 /** Without a uid when somebody else has made it: then nothing here ever deletes it. */
@@ -123,9 +125,15 @@ const onceOf = (context: Context, owned: Owned, answer: KubeObject): Owned => ({
  * An object of ours that no inventory names: the agent ended before it could say so, or its memory was lost. After a loss
  * nobody can tell drift from a newer revision: what differed is told as drift.
  */
-async function takeBack(context: Context, key: string, there: KubeObject, wanted: KubeObject): Promise<KubeObject> {
-  const { cluster, model, signal, salt, clock } = context;
-  const answer = await cluster.apply(wanted, { force: true, signal });
+async function takeBack(
+  context: Context,
+  writer: Writer,
+  key: string,
+  there: KubeObject,
+  wanted: KubeObject,
+): Promise<KubeObject> {
+  const { model, signal, salt, clock } = context;
+  const answer = await writer.apply(wanted, { force: true, signal });
   const tracked = model.tracked.get(key);
   const application = tracked && model.applications.get(tracked.application);
   if (tracked === undefined || application === undefined || application.memory === "kept") return answer;

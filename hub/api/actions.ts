@@ -1,10 +1,11 @@
+import type { TenantProfile } from "#hub/api/tenant-profile.ts";
 import type { Actor } from "#hub/api/authorise.ts";
 
 /** What people ask for, done as commits. Each refusal says why and what to do. */
 export interface Actions {
   register(
     actor: Actor,
-    cluster: { name: string; labels: Readonly<Record<string, string>> },
+    cluster: { name: string; labels: Readonly<Record<string, string>>; tenant?: TenantProfile | undefined },
   ): Promise<Outcome<Registered>>;
   revoke(actor: Actor, cluster: string, reason: string): Promise<Outcome<{ commit: string; file: string }>>;
   promote(

@@ -41,7 +41,31 @@ type Env = { Variables: { actor: Actor } };
 
 const label = z.record(z.string().max(317), z.string().max(63));
 const reason = z.string().max(1_000).default("");
-const registerBody = z.strictObject({ name: z.string().max(63), labels: label.default({}) });
+const dnsLabel = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, "must be a name of Kubernetes");
+const kindName = z
+  .string()
+  .max(400)
+  .regex(/^([a-z0-9.-]+\/)?[A-Z][A-Za-z0-9]*(=[a-z0-9]+)?$/, "must be written group/Kind, or Kind of the core group");
+const registerBody = z.strictObject({
+  name: z.string().max(63),
+  labels: label.default({}),
+  /** The manifests are of profile Tenant, with these rights. */
+  tenant: z
+    .strictObject({
+      namespaces: z.array(dnsLabel).min(1).max(100),
+      kinds: z.array(kindName).min(1).max(100),
+      serviceAccounts: z
+        .array(
+          z
+            .string()
+            .max(320)
+            .regex(/^[a-z0-9-]+\/[a-z0-9.-]+$/, "must be written namespace/name"),
+        )
+        .max(100)
+        .default([]),
+    })
+    .optional(),
+});
 const revokeBody = z.strictObject({ reason });
 const promoteBody = z.strictObject({
   environment: z.string(),

@@ -1,14 +1,21 @@
-/** What a member cluster needs to run an agent, for `kubectl apply -f -`: profile Admin, which is cluster-admin and says so. */
+import { stringify } from "yaml";
+import { tenantRights, tenantSettings, type TenantProfile } from "./tenant-profile.ts";
+
+/**
+ * What a member cluster needs to run an agent, for `kubectl apply -f -`. Without a Tenant's profile it is Admin, which is
+ * cluster-admin and says so.
+ */
 export function agentManifests(join: {
   readonly image: string;
   readonly hub: string;
   readonly token: string;
   readonly caPin: string;
   readonly root: string;
+  readonly tenant?: TenantProfile;
 }): string {
   const quoted = (text: string): string => JSON.stringify(text);
-  return `# Runs the Plumbline agent with the rights of cluster-admin: it applies whatever this fleet's Git says.
-apiVersion: v1
+  const { tenant } = join;
+  return `${tenant === undefined ? adminPreface : tenantPreface}apiVersion: v1
 kind: Namespace
 metadata:
   name: plumbline-agent
@@ -19,19 +26,8 @@ metadata:
   name: plumbline-agent
   namespace: plumbline-agent
 ---
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata:
-  name: plumbline-agent
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: ClusterRole
-  name: cluster-admin
-subjects:
-  - kind: ServiceAccount
-    name: plumbline-agent
-    namespace: plumbline-agent
----
+${tenant === undefined ? clusterAdmin : tenantRights(tenant)}---
+${limitsOf(tenant)}---
 apiVersion: v1
 kind: Secret
 metadata:
@@ -67,6 +63,9 @@ spec:
           envFrom:
             - secretRef:
                 name: plumbline-join
+            - configMapRef:
+                name: plumbline-agent-limits
+                optional: true
           env:
             # An agent rests nearly always: these cost it speed that it does not need, and save a third of its memory.
             - name: NODE_OPTIONS
@@ -91,3 +90,31 @@ spec:
               drop: [ALL]
 `;
 }
+
+const adminPreface = `# Runs the Plumbline agent with the rights of cluster-admin: it applies whatever this fleet's Git says.
+# ConfigMap plumbline-agent-limits narrows that down: docs/authority.md.
+`;
+const tenantPreface = `# Runs the Plumbline agent as a tenant: it reads and writes the listed kinds in the listed namespaces, and nothing else.
+`;
+const clusterAdmin = `apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: plumbline-agent
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: cluster-admin
+subjects:
+  - kind: ServiceAccount
+    name: plumbline-agent
+    namespace: plumbline-agent
+`;
+
+/** This cluster's own word on what its agent may do; no hub can change it. */
+const limitsOf = (tenant: TenantProfile | undefined): string =>
+  stringify({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "plumbline-agent-limits", namespace: "plumbline-agent" },
+    data: tenant === undefined ? { PLUMBLINE_PROFILE: "admin" } : tenantSettings(tenant),
+  });

@@ -23,6 +23,7 @@ export function deliveryOf(fleet: Fleet, key: EntryKey, cluster: ClusterId): Del
   if (!application) throw new Error(`Application ${key.application} is not declared`);
   return {
     ...application.delivery,
+    serviceAccount: qualified(application.delivery.serviceAccount, application.namespace),
     allowPrune: "",
     exceptions: exceptionsOf(fleet, key, cluster),
     soakMarksMs: [],
@@ -30,6 +31,10 @@ export function deliveryOf(fleet: Fleet, key: EntryKey, cluster: ClusterId): Del
     healingFrozen: null,
   };
 }
+
+/** An agent must not guess whose it is: a bare name is one in the Application's own namespace. */
+const qualified = (serviceAccount: string, namespace: string): string =>
+  serviceAccount === "" || serviceAccount.includes("/") ? serviceAccount : `${namespace}/${serviceAccount}`;
 
 const declared = (environment: Environment, fleet: Fleet) => ({
   clusters: environment.clusters,

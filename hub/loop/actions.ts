@@ -4,6 +4,7 @@ import { stringify } from "yaml";
 import type { Actions, Outcome } from "#hub/api/actions.ts";
 import type { Actor } from "#hub/api/authorise.ts";
 import { agentManifests } from "#hub/api/paste.ts";
+import type { TenantProfile } from "#hub/api/tenant-profile.ts";
 import { describeFollow } from "#hub/decide/inputs.ts";
 import { kinds } from "#hub/fleet/kinds/kinds.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
@@ -101,16 +102,20 @@ export function createActions(parts: ActionParts): Actions {
 
   const isHeard = createDeliveries();
   const acceptOf = createAcceptRewrite(parts);
-  const joinOf = (token: string) => {
+  const joinOf = (token: string, tenant?: TenantProfile) => {
     const ca = new X509Certificate(identity.authority.certificatePem);
     const caPin = `sha256:${createHash("sha256").update(ca.raw).digest("hex")}`;
     const line = { hub: parts.grpcAddress, token, caPin, root: identity.fingerprint };
     const command = `plumb agent join --hub ${line.hub} --ca-pin ${caPin} --root ${line.root} --token ${token} --kubeconfig FILE`;
-    return { line, command, paste: agentManifests({ ...line, image: parts.agentImage }) };
+    return {
+      line,
+      command,
+      paste: agentManifests({ ...line, image: parts.agentImage, ...(tenant === undefined ? {} : { tenant }) }),
+    };
   };
 
   return {
-    async register(actor, { name, labels }) {
+    async register(actor, { name, labels, tenant }) {
       if (!isDnsLabel(name))
         return refuse(
           400,
@@ -137,7 +142,7 @@ export function createActions(parts: ActionParts): Actions {
           : ({ ok: true, commit: fleetSource.head(parts.branch) ?? "", file: known.file } as const);
       if (!outcome.ok) return outcome;
       const token = mintJoinToken(cluster, identity.tokenSecret, clock.now());
-      const { command, paste } = joinOf(token);
+      const { command, paste } = joinOf(token, tenant);
       const expiresAt = new Date(clock.now() + joinTokenLifeMs).toISOString();
       return {
         ok: true,

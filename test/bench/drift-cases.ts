@@ -1,6 +1,6 @@
 import { realBackend } from "#test/drift-cases/backend.ts";
 import { complaintOf, type DriftCase } from "#test/drift-cases/case.ts";
-import { driftCases, unproven } from "#test/drift-cases/table.ts";
+import { driftCases } from "#test/drift-cases/table.ts";
 import { World, type Observed } from "#test/drift-cases/world.ts";
 import { exactly, type BenchResult } from "./figures.ts";
 
@@ -25,19 +25,6 @@ export async function driftCaseTable(): Promise<Pick<BenchResult, "runs" | "figu
     await using world = await World.open(backend, `${one.number}-${index}`);
     cases.push(print(await rowOf(one, world)));
   }
-  for (const { number, name, because } of unproven)
-    cases.push(
-      print({
-        number,
-        name,
-        passed: false,
-        reported: [],
-        healed: undefined,
-        loops: undefined,
-        writes: {},
-        complaint: because,
-      }),
-    );
   const numbers = [...Map.groupBy(cases, ({ number }) => number).values()];
   const passed = numbers.filter((rows) => rows.every((row) => row.passed)).length;
   const loops = cases.filter((row) => row.loops === true).length;

@@ -3,6 +3,8 @@ import { readFile } from "node:fs/promises";
 /** One request as the API server itself recorded it. */
 export type AuditedRequest = {
   readonly user: string;
+  /** Whose name it was done in; empty when in the user's own. */
+  readonly as: string;
   readonly verb: string;
   readonly resource: string;
   readonly namespace: string;
@@ -19,6 +21,7 @@ type AuditEvent = {
   requestURI: string;
   userAgent?: string;
   user: { username: string };
+  impersonatedUser?: { username: string };
   objectRef?: { resource?: string; namespace?: string; name?: string; subresource?: string };
   responseStatus?: { code?: number };
 };
@@ -34,6 +37,7 @@ export async function readAuditLog(path: string): Promise<AuditedRequest[]> {
     .filter((event) => event.stage === (event.verb === "watch" ? "ResponseStarted" : "ResponseComplete"))
     .map((event) => ({
       user: event.user.username,
+      as: event.impersonatedUser?.username ?? "",
       verb: event.verb,
       resource: event.objectRef?.resource ?? "",
       namespace: event.objectRef?.namespace ?? "",

@@ -82,7 +82,12 @@ const delivery = z
     drift: z.enum(["correct", "report"]).default("correct"),
     strict: z.boolean().default(false),
     adopt: z.enum(["ifEqual", "never", "take"]).default("ifEqual"),
-    serviceAccount: z.string().max(253).default(""),
+    /** Writes for this Application on the clusters: a name in its namespace, or "namespace/name". Empty: the agent's default. */
+    serviceAccount: z
+      .string()
+      .max(317)
+      .regex(/^(([a-z0-9-]+\/)?[a-z0-9][a-z0-9.-]*)?$/, "must be the name of a ServiceAccount, or namespace/name")
+      .default(""),
     timeout: duration.default(300_000),
     prune: prune.prefault({}),
   })
