@@ -9,7 +9,7 @@ import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
 
 /** So many looks a minute. */
 const perMinute = 1_000;
-const hints = 20;
+const hints = 10;
 const plainLooks = 40;
 /** Of /proc/PID/stat, in the kernel's own unit: USER_HZ is 100 on every Linux. */
 const tickMs = 10;
@@ -19,7 +19,7 @@ const tickMs = 10;
  * starts, as the kernel counts it, and the bytes that the server's connections carried.
  */
 export async function gitPoll(quick: boolean): Promise<Pick<BenchResult, "runs" | "figures">> {
-  const repositories = quick ? 150 : 1_000;
+  const repositories = quick ? 60 : 1_000;
   const intervalMs = (repositories / perMinute) * 60_000;
   const windows = quick ? 1 : 3;
   await using server = await startGitServer();
@@ -84,8 +84,15 @@ export async function gitPoll(quick: boolean): Promise<Pick<BenchResult, "runs" 
 
 /** Its next word; a hub that ends says none. */
 async function answered(hub: ChildProcess): Promise<void> {
-  const isOver = once(hub, "exit").then(() => Promise.reject(new Error("the hub that looks has ended")));
-  await Promise.race([once(hub, "message"), isOver]);
+  const asked = new AbortController();
+  const isOver = once(hub, "exit", { signal: asked.signal }).then(() => {
+    throw new Error("the hub that looks has ended");
+  });
+  try {
+    await Promise.race([once(hub, "message", { signal: asked.signal }), isOver]);
+  } finally {
+    asked.abort();
+  }
 }
 
 async function measure(server: GitServer, { pid }: ChildProcess, windowMs: number) {
