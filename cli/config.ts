@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { programIn } from "#hub/config.ts";
 import { usage } from "#cli/errors.ts";
 
 /** Everything that the command line takes from its environment; the one file that reads it. */
@@ -11,9 +12,19 @@ export type CliConfig = {
   readonly width: number | undefined;
 };
 
+/** For what works without a hub. */
+export type OfflineConfig = CliConfig & {
+  /** The PATH in which git is found. */
+  readonly searchPath: string;
+  /** What renders offline, and what fences it in. */
+  readonly tools: RenderTools;
+};
+
+export type RenderTools = Readonly<Record<"helm" | "kustomize" | "prlimit" | "unshare", string>>;
+
 export type GlobalOptions = { hub?: string; tokenFile?: string; color?: boolean };
 
-export async function readConfig(env: NodeJS.ProcessEnv, given: GlobalOptions): Promise<CliConfig> {
+export async function readConfig(env: NodeJS.ProcessEnv, given: GlobalOptions): Promise<OfflineConfig> {
   const { isTTY, columns } = process.stdout;
   const file = given.tokenFile ?? env["PLUMBLINE_TOKEN_FILE"];
   const token = file === undefined ? env["PLUMBLINE_TOKEN"] : await readToken(file);
@@ -24,6 +35,13 @@ export async function readConfig(env: NodeJS.ProcessEnv, given: GlobalOptions): 
     colour: isTTY && given.color !== false && !env["NO_COLOR"],
     unicode: /utf-?8/i.test(locale),
     width: isTTY ? columns : undefined,
+    searchPath: env["PATH"] ?? "",
+    tools: {
+      helm: programIn(env, "helm"),
+      kustomize: programIn(env, "kustomize"),
+      prlimit: programIn(env, "prlimit"),
+      unshare: programIn(env, "unshare"),
+    },
   };
 }
 

@@ -1,7 +1,10 @@
 import { Command, CommanderError, Option } from "commander";
-import { readConfig, type CliConfig, type GlobalOptions } from "#cli/config.ts";
+import { readConfig, type GlobalOptions, type OfflineConfig } from "#cli/config.ts";
 import type { JoinOptions, MemberOptions } from "#cli/agent.ts";
 import type { RegisterOptions } from "#cli/cluster.ts";
+import type { DiffOptions } from "#cli/diff.ts";
+import type { RenderOptions } from "#cli/render.ts";
+import type { ValidateOptions } from "#cli/validate.ts";
 import type { DemoOptions } from "#cli/demo/demo.ts";
 import { CliError, exitCode } from "#cli/errors.ts";
 import { parseFormat, type Format } from "#cli/output.ts";
@@ -31,7 +34,7 @@ function build(): Command {
     .addHelpText("after", exits)
     .enablePositionalOptions()
     .exitOverride();
-  const config = (given: GlobalOptions): Promise<CliConfig> =>
+  const config = (given: GlobalOptions): Promise<OfflineConfig> =>
     readConfig(process.env, { ...program.opts<GlobalOptions>(), ...given });
 
   program
@@ -233,11 +236,55 @@ function build(): Command {
     .action(async (options: Shared) => (await import("#cli/change.ts")).history(await config(options), options));
   program
     .command("validate [folder]")
-    .description("read the fleet documents of a checkout as the hub would, without one")
-    .addOption(output())
-    .addHelpText("after", examples("plumb validate", "plumb validate fleet", "plumb validate -o json"))
-    .action(async (folder: string | undefined, options: Shared) =>
-      (await import("#cli/validate.ts")).validate(folder ?? "fleet", options),
+    .description("read the fleet documents of a checkout as the hub would, and render each Application, without a hub")
+    .addOption(
+      new Option("-o, --output <format>", "table, json, yaml or github (annotations)")
+        .default("table")
+        .choices(["table", "json", "yaml", "github"]),
+    )
+    .option("--no-render", "only the documents")
+    .addHelpText("after", examples("plumb validate", "plumb validate fleet --no-render", "plumb validate -o github"))
+    .action(async (folder: string | undefined, options: ValidateOptions) =>
+      (await import("#cli/validate.ts")).validate(await config({}), folder ?? "fleet", options, stop.signal),
+    );
+  const ofOne = (command: Command): Command =>
+    command
+      .option("--cluster <name>", "for this cluster; needed when there are several")
+      .option("--environment <name>", "when the cluster is in several")
+      .option("--fleet <folder>", "the fleet documents in a checkout", "fleet")
+      .option("--source <folder>", "a checkout of the Application's own repository, if it has one")
+      .addOption(output())
+      .addOption(hubOption())
+      .addOption(tokenOption());
+  ofOne(program.command("render <application>"))
+    .description("the objects that a checkout gives for one cluster, rendered as the hub renders them")
+    .option("--revision <revision>", "of the checkout, or of the hub's repository; without it, what lies there or runs")
+    .option("--from-hub", "what the hub renders, with the values of Secrets taken out")
+    .addHelpText(
+      "after",
+      examples(
+        "plumb render shop --cluster eu-1",
+        "plumb render shop --cluster eu-1 --revision HEAD~1 -o json",
+        "plumb render shop --cluster eu-1 --from-hub",
+      ),
+    )
+    .action(async (application: string, options: RenderOptions & GlobalOptions) =>
+      (await import("#cli/render.ts")).render(await config(options), application, options, stop.signal),
+    );
+  ofOne(program.command("diff <application>"))
+    .description("the checkout as it lies there against what runs on a cluster, field by field")
+    .option("--revision <revision>", "against this revision of the checkout instead; needs no hub")
+    .option("--exit-code", "exit 3 when something differs")
+    .addHelpText(
+      "after",
+      examples(
+        "plumb diff shop --cluster eu-1",
+        "plumb diff shop --cluster eu-1 --revision HEAD",
+        "plumb diff shop --cluster eu-1 --exit-code -o json",
+      ),
+    )
+    .action(async (application: string, options: DiffOptions & GlobalOptions) =>
+      (await import("#cli/diff.ts")).diff(await config(options), application, options, stop.signal),
     );
 
   program

@@ -2,6 +2,7 @@ import { stripVTControlCharacters } from "node:util";
 import { stringify } from "yaml";
 import type { CliConfig } from "#cli/config.ts";
 import { usage } from "#cli/errors.ts";
+import { stringifyJson } from "#proto/json.ts";
 import type { HealthWord } from "#proto/api.ts";
 
 export { age } from "#lib/age.ts";
@@ -69,7 +70,7 @@ export function print(
 
 /** The text of an answer in the form that was asked for. */
 export function render(format: Format, data: unknown, asTable: () => string, names: () => readonly string[]): string {
-  if (format === "json") return `${JSON.stringify(data, null, 2)}\n`;
+  if (format === "json") return `${stringifyJson(data, 2)}\n`;
   if (format === "yaml") return stringify(data);
   return format === "name"
     ? names()

@@ -1,19 +1,39 @@
-import { readdir, readFile } from "node:fs/promises";
-import { join, relative } from "node:path";
-import { describeProblem } from "#hub/fleet/problem.ts";
-import { readFleet, type FleetFile } from "#hub/fleet/read.ts";
+import { relative } from "node:path";
+import type { OfflineConfig } from "#cli/config.ts";
 import { CliError, exitCode } from "#cli/errors.ts";
-import { print, type Format } from "#cli/output.ts";
+import { openKitchen } from "#cli/offline/kitchen.ts";
+import { openFleetTree, type FleetTree } from "#cli/offline/tree.ts";
+import { wishesOf } from "#cli/offline/wish.ts";
+import { hint, render } from "#cli/output.ts";
+import { describeProblem, type FleetProblem } from "#hub/fleet/problem.ts";
 
-/** `plumb validate [FOLDER]`: reads a checkout's fleet documents as the hub would, without one. */
-export async function validate(folder: string, options: { output: Format }): Promise<void> {
-  const files = await filesUnder(folder);
-  const { fleet, problems } = readFleet(files);
-  const counts = `${fleet.clusters.size} clusters, ${fleet.environments.size} environments, ${fleet.applications.size} applications`;
-  print(options.output, { folder, files: files.length, problems }, () =>
-    problems.length === 0
-      ? `${folder} is valid: ${counts}\n`
-      : problems.map((problem) => `${describeProblem(problem)}\n`).join(""),
+export type ValidateFormat = "table" | "json" | "yaml" | "github";
+export type ValidateOptions = { output: ValidateFormat; render: boolean };
+
+/** `plumb validate [FOLDER]`: reads a checkout's fleet documents as the hub would, and renders each Application once. */
+export async function validate(
+  config: OfflineConfig,
+  folder: string,
+  options: ValidateOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const tree = await openFleetTree(folder, config.searchPath);
+  const rendered = options.render ? await renderAll(config, tree, signal) : { problems: [], count: 0 };
+  const problems = [...tree.problems, ...rendered.problems];
+  const { clusters, environments, applications } = tree.fleet;
+  const counts = `${clusters.size} clusters, ${environments.size} environments, ${applications.size} applications, ${rendered.count} renderings`;
+  process.stdout.write(
+    options.output === "github"
+      ? problems.map((problem) => annotation(problem)).join("")
+      : render(
+          options.output,
+          { folder, files: tree.documents, rendered: rendered.count, problems },
+          () =>
+            problems.length === 0
+              ? `${folder} is valid: ${counts}\n`
+              : problems.map((problem) => `${describeProblem(problem)}\n`).join(""),
+          () => [],
+        ),
   );
   if (problems.length > 0)
     throw new CliError(
@@ -22,18 +42,55 @@ export async function validate(folder: string, options: { output: Format }): Pro
     );
 }
 
-async function filesUnder(folder: string): Promise<FleetFile[]> {
-  let entries: { parentPath: string; name: string; isFile(): boolean }[];
-  try {
-    entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
-    throw new CliError(
-      exitCode.usage,
-      `there is no folder ${folder}`,
-      "name the folder of the fleet documents: plumb validate fleet",
-    );
+/** Every way in which an Application would be rendered; equal renderings give one problem. */
+async function renderAll(
+  config: OfflineConfig,
+  { fleet, files, checkout }: FleetTree,
+  signal: AbortSignal,
+): Promise<{ problems: FleetProblem[]; count: number }> {
+  await using kitchen = await openKitchen(config.tools, signal);
+  const problems = new Map<string, FleetProblem>();
+  let count = 0;
+  for (const declared of fleet.applications.values()) {
+    if (declared.source.repository !== null) {
+      hint(`${declared.name} is not rendered: it comes from the Repository ${declared.source.repository}`);
+      continue;
+    }
+    if (declared.source.helm.chart !== null) {
+      hint(`${declared.name} is not rendered: its chart is fetched by the hub`);
+      continue;
+    }
+    for (const wish of wishesOf(fleet, declared.name)) {
+      const dish = await kitchen.cook(fleet, files, wish);
+      count += 1;
+      if (dish.ok) continue;
+      const problem = problemOf(dish.because, declared, `${wish.environment}, ${wish.cluster}`);
+      const key = `${declared.name} ${dish.because}`;
+      if (!problems.has(key)) problems.set(key, problem);
+    }
   }
-  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  return Promise.all(paths.map(async (path) => ({ path: relative(".", path), bytes: await readFile(path) })));
+  hint(`rendered ${count} times from ${relative(".", checkout.root) || "."}`);
+  return { problems: [...problems.values()], count };
 }
+
+/** At the file and line that the message begins with, or at the Application's document. */
+function problemOf(
+  because: string,
+  { file, line, name }: { file: string; line: number; name: string },
+  where: string,
+): FleetProblem {
+  const placed = /^([^\s:]+):(\d+): (.*)$/s.exec(because);
+  const message = `${placed?.[3] ?? because} (Application ${name} for ${where})`;
+  return placed === null
+    ? { file, line, field: "", message }
+    : { file: placed[1]!, line: Number(placed[2]), field: "", message };
+}
+
+/** One line a problem, as GitHub Actions turns it into a remark beside the line. */
+function annotation({ file, line, field, message }: FleetProblem): string {
+  const text = `${field === "" ? "" : `${field} `}${message}`;
+  return `::error file=${property(file)},line=${line},title=plumb validate::${escaped(text)}\n`;
+}
+
+const escaped = (text: string): string => text.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+const property = (text: string): string => escaped(text).replaceAll(":", "%3A").replaceAll(",", "%2C");

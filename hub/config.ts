@@ -115,7 +115,7 @@ export function readConfig(env: NodeJS.ProcessEnv, given: Given = {}): HubConfig
 }
 
 /** A named program, one in PATH, or the one that the set-up of a clone built into the user's cache. */
-function programIn(env: NodeJS.ProcessEnv, name: string): string {
+export function programIn(env: NodeJS.ProcessEnv, name: string): string {
   const named = env[`PLUMBLINE_${name.replaceAll("-", "_").toUpperCase()}`];
   // A renderer is started in a folder that others filled: a relative path would be looked up there.
   if (named) return named.includes("/") ? resolve(named) : named;

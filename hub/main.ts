@@ -18,10 +18,12 @@ import { loadIdentity, type Identity } from "#hub/identity/identity.ts";
 import { createActions } from "#hub/loop/actions.ts";
 import { DesiredStates } from "#hub/loop/desired.ts";
 import { LeaseLost, startLoop } from "#hub/loop/loop.ts";
+import { patient } from "#hub/loop/patient.ts";
 import { openRecords, recordBranch } from "#hub/loop/records.ts";
 import { Receipts } from "#hub/loop/receipts.ts";
 import { createSweep } from "#hub/loop/sweep.ts";
 import { keepRenderings } from "#hub/loop/kept-renderings.ts";
+import { createRendered } from "#hub/loop/rendered.ts";
 import { createRenders } from "#hub/loop/renders.ts";
 import { chartRepository } from "#hub/loop/chart-repository.ts";
 import { secretFile, type DeclaredAccess } from "#hub/loop/credentials.ts";
@@ -191,6 +193,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     keptRenderings,
     (error) => log.warn({ because: reasonOf(error) }, "a kept rendering cannot be used; it is made again"),
   );
+  const tools = openTools(fence, config);
   const charts = createCharts({
     repository: (name) =>
       chartRepository((loop?.state().fleet ?? emptyFleet).repositories.get(name), config.secretFolder),
@@ -206,14 +209,14 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     download: term.use(createDownload(new Set(config.allowRepositoryHost), signal)),
     find: (query) => renderer.find(query),
   });
-  const renders = createRenders({
+  const allRenders = createRenders({
     charts,
     repository: (name) => sources.byName(name),
     kept: keepRenderings(kept),
     fleet: () => loop?.state().fleet ?? emptyFleet,
     source: (application) => sources.of(loop?.state().fleet ?? emptyFleet, application),
     renderer,
-    tools: openTools(fence, config),
+    tools,
     log,
     signal,
     put: (rendered) =>
@@ -221,7 +224,14 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     telemetry,
     traceOf: ({ revision }) => traces.of(revision, loop?.state().fleetCommit),
   });
-  fetched = () => renders.fetched();
+  const renders = patient(allRenders, {
+    clock,
+    late: (error) => {
+      if (error !== undefined && !signal.aborted) log.error({ because: reasonOf(error) }, "a rendering stopped");
+      loop?.poke();
+    },
+  });
+  fetched = () => allRenders.fetched();
   for (const [cluster, bytes] of await broker.documents())
     if (desired.learn(cluster, bytes) === "refused")
       log.error({ cluster }, "the broker holds a document that is not ours");
@@ -302,7 +312,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
         desired,
         broker,
         lease,
-        renders,
+        renders: allRenders,
         loop: decided,
         clock,
         log,
@@ -323,6 +333,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     rendered: (application, environment) => renders.choice(application, environment) ?? "",
     alarms: [
       ...(records.alarm() === "" ? [] : [records.alarm()]),
+      ...[...sources.refused()].map(([name, because]) => `${name}: is not followed: ${because}`),
       ...sources.all().flatMap((source) => [
         ...source
           .stops()
@@ -398,6 +409,14 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
         promoter: promoters[n]!,
       }));
     },
+    rendered: createRendered({
+      fleet: () => decided.state().fleet,
+      desired,
+      sourceOf: (application) => sources.of(decided.state().fleet, application as ApplicationName),
+      tools,
+      renderer,
+      signal,
+    }),
     notReady: () => (broker.isConnected() ? undefined : "the broker is not reachable"),
   });
   const http = term.use(await serveApi(api, config.listenHttp));

@@ -167,6 +167,18 @@ export type ChangeAnswer = { readonly commit: string; readonly file: string };
 /** A branch, or a tag as `refs/tags/NAME`, goes on from another history; `to` is "" for a tag that is gone. */
 export type RewriteAnswer = ChangeAnswer & { readonly branch: string; readonly from: string; readonly to: string };
 
+/** The objects of one Application for one cluster, as they are rendered. The hub takes out the values of Secrets. */
+export type RenderedAnswer = {
+  readonly application: string;
+  readonly environment: string;
+  readonly cluster: string;
+  readonly revision: string;
+  readonly digest: string;
+  /** Which, and why that one. */
+  readonly renderer: string;
+  readonly objects: readonly object[];
+};
+
 export type ErrorAnswer = {
   readonly error: { readonly message: string; /** What to do next; may be empty. */ readonly do: string };
 };

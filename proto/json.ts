@@ -25,9 +25,11 @@ export function parseJson(text: string): Json {
 }
 
 /** JSON.stringify that writes bigint as a plain integer. Keys stay in their order. */
-export const stringifyJson = (value: unknown): string =>
-  JSON.stringify(value, (_key, member: unknown) =>
-    typeof member === "bigint" ? lossless.rawJSON(member.toString()) : member,
+export const stringifyJson = (value: unknown, indent?: number): string =>
+  JSON.stringify(
+    value,
+    (_key, member: unknown) => (typeof member === "bigint" ? lossless.rawJSON(member.toString()) : member),
+    indent,
   );
 
 /**

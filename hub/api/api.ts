@@ -17,7 +17,9 @@ import {
 import type { View } from "#hub/view/view.ts";
 import type { Question } from "#hub/view/why/facts.ts";
 import type { Why } from "#hub/view/why/why.ts";
-import type { CommitRow, ErrorAnswer, WhyAnswer } from "#proto/api.ts";
+import type { RenderedQuestion } from "#hub/loop/rendered.ts";
+import { stringifyJson } from "#proto/json.ts";
+import type { CommitRow, ErrorAnswer, RenderedAnswer, WhyAnswer } from "#proto/api.ts";
 import { BoundedQueue } from "#lib/bounded-queue.ts";
 
 /** Larger than any request of ours; a webhook has its own limit. */
@@ -32,6 +34,8 @@ export type ApiOptions = {
   readonly actions: Actions;
   readonly authenticate: (token: string) => Actor | undefined;
   readonly why: (question: Question) => Promise<Why>;
+  /** An Application's objects on a cluster, with the values of Secrets taken out. */
+  readonly rendered: (question: RenderedQuestion) => Promise<Outcome<RenderedAnswer>>;
   readonly commits: (limit: number) => Promise<CommitRow[]>;
   /** Why this hub cannot serve; undefined when it can. */
   readonly notReady: () => string | undefined;
@@ -87,6 +91,11 @@ const rewriteBody = z.strictObject({
   branch: z.string().max(250).optional(),
   to: z.string().max(64).optional(),
   reason,
+});
+const renderedQuery = z.strictObject({
+  cluster: z.string().max(63),
+  environment: z.string().max(63).optional(),
+  revision: z.string().max(64).optional(),
 });
 
 const whyQuery = z.strictObject({
@@ -158,6 +167,12 @@ export function createApi(options: ApiOptions): Hono<Env> {
   api.get("/drift", (c) => {
     const sinceMs = Number(c.req.query("sinceMs") ?? 0);
     return allowed(c, "read") ?? c.json(queryDrift(known(), Number.isFinite(sinceMs) ? sinceMs : 0));
+  });
+  api.get("/applications/:name/rendered", async (c) => {
+    const refused = allowed(c, "read");
+    if (refused !== undefined) return refused;
+    const { cluster, environment, revision } = renderedQuery.parse(c.req.query());
+    return answer(c, await options.rendered({ application: c.req.param("name"), cluster, environment, revision }));
   });
   api.get("/history", async (c) => {
     const refused = allowed(c, "read");
@@ -231,7 +246,7 @@ function followDrift(c: Context<Env>, view: View): Response {
 function answer<Value>(c: Context<Env>, outcome: Outcome<Value>): Response {
   if (!outcome.ok) return fail(c, outcome.status, outcome.message, outcome.advice);
   const { ok: _ok, ...value } = outcome;
-  return c.json(value);
+  return c.body(stringifyJson(value), 200, { "content-type": "application/json" });
 }
 
 const limited = (maxSize: number) =>

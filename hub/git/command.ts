@@ -26,6 +26,8 @@ export type GitOptions = {
   readonly limits?: GitLimits;
   /** A larger answer is not kept: AnswerTooLarge. */
   readonly maxOutputBytes?: number;
+  /** Where its files lie, for the few commands that look at them. */
+  readonly workTree?: string;
   /** Speaks to this ssh:// address with the key and the host keys in this folder. */
   readonly ssh?: { readonly folder: string; readonly address: string };
 };
@@ -54,10 +56,14 @@ export async function git(
   options.signal?.throwIfAborted();
   const maxBytes = options.maxOutputBytes ?? maxOutputBytes;
   const fence = options.limits === undefined || prlimit === undefined ? [] : limited(prlimit, options.limits);
-  const [program, ...rest] = [...fence, "git", `--git-dir=${directory}`, ...arguments_] as [string, ...string[]];
+  const workTree = options.workTree === undefined ? [] : [`--work-tree=${options.workTree}`];
+  const [program, ...rest] = [...fence, "git", `--git-dir=${directory}`, ...workTree, ...arguments_] as [
+    string,
+    ...string[],
+  ];
   const child = spawn(program, rest, {
     env: { PATH: searchPath, ...environment(options) },
-    cwd: options.ssh?.folder,
+    cwd: options.ssh?.folder ?? options.workTree,
     // A group of its own, so that git's helpers end with it.
     detached: true,
     stdio: ["pipe", "pipe", "pipe"],

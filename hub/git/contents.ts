@@ -12,7 +12,7 @@ export type TreeFile = {
 
 export type FileBytes = { readonly path: string; readonly bytes: Buffer };
 
-/** Manifests for people, not data: a folder beyond this wants to be several Applications. */
+/** Manifests for people, not data: a folder beyond this wants to be several Applications. All of it is in memory for a while. */
 export const contentLimits = {
   files: 10_000,
   fileBytes: 1024 * 1024,
@@ -136,7 +136,7 @@ export function checkSize(files: readonly Pick<TreeFile, "path" | "bytes">[], fo
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   if (bytes > contentLimits.bytes)
     throw new TooLarge(
-      `${nameOf(folder)} holds ${bytes} bytes, at most 32 MiB are read; the largest is ${largest!.path}`,
+      `${nameOf(folder)} holds ${bytes} bytes, at most 16 MiB are read; the largest is ${largest!.path}`,
     );
 }
 

@@ -26,7 +26,7 @@ const keptRenderings = 20_000;
 /** Each holds the files of its folder, up to 32 MiB, and a tool or a worker; more at once are no faster. */
 const atOnce = 4;
 
-/** A repository that could not be read may be readable soon: its failure is remembered for so long. */
+/** A repository that could not be read may be readable soon, and a missing revision there: they are remembered for so long. */
 const passingMs = 30_000;
 
 /** What a rendering left to be published from, without its slices. */
@@ -179,7 +179,7 @@ export function createRenders(options: RendersOptions): Renders {
       }
       if (!(error instanceof GitFailed)) throw error;
       passing.set(key, performance.now() + passingMs);
-      return { ok: false, because: `${wanted.folder || "its folder"} cannot be read from Git: ${reasonOf(error)}` };
+      return { ok: false, because: `${wanted.folder || "its folder"} cannot be read from Git: ${error.message}` };
     }
   };
 
@@ -273,6 +273,7 @@ function remember<Value>(kept: Map<string, Value>, key: string, value: Value): v
 const isProblem = (error: unknown): boolean =>
   [ContentRefused, RenderRefused, PathRefused, YamlProblem].some((kind) => error instanceof kind);
 
-/** A Promotion may name a commit that no branch here has. */
+/** A Promotion may name a commit that no branch here has, or has yet. */
 const isUnknownRevision = (error: unknown): boolean =>
-  error instanceof Error && /not a tree object|bad object|not a valid object|could not get object/i.test(error.message);
+  error instanceof GitFailed &&
+  /not a tree object|bad object|not a valid object|could not get object/i.test(error.message);

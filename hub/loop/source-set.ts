@@ -13,6 +13,8 @@ export type SourceSet = {
   byName(name: string): Source | undefined;
   /** The repository of an Application, if it is followed already. */
   of(fleet: Fleet, application: ApplicationName): Source | undefined;
+  /** Repositories that are declared and not followed, and why. */
+  refused(): ReadonlyMap<string, string>;
   /** Follows what a fleet names. Nobody waits for a repository here: one that hangs must hold up no other. */
   open(fleet: Fleet): Promise<void>;
 };
@@ -35,6 +37,7 @@ export async function openSourceSet(parts: SourceSetParts): Promise<SourceSet> {
   const { options } = parts;
   const sources = new Map<string, Source>();
   const followed = new Map<string, string>();
+  const refused = new Map<string, string>();
   const fleetSource = await openSource(
     {
       name: fleetName,
@@ -55,7 +58,9 @@ export async function openSourceSet(parts: SourceSetParts): Promise<SourceSet> {
       // Two followers of one name would both move its heads.
       await sources.get(name)?.stop();
       sources.set(name, source);
+      refused.delete(name);
     } catch (error) {
+      refused.set(name, reasonOf(error));
       options.log.error({ repository: name, because: reasonOf(error) }, "a repository is not followed");
     }
   };
@@ -77,7 +82,9 @@ export async function openSourceSet(parts: SourceSetParts): Promise<SourceSet> {
       const { repository } = declared.source;
       return repository === null ? fleetSource : sources.get(repository);
     },
+    refused: () => refused,
     async open(fleet) {
+      for (const name of refused.keys()) if (!fleet.repositories.has(name)) refused.delete(name);
       await Promise.all([...fleet.repositories.values()].filter(({ type }) => type === "git").map(openOne));
       for (const source of [fleetSource, ...sources.values()]) lookAgain(source);
     },

@@ -3,11 +3,14 @@ import type { Readable } from "node:stream";
 
 export type Collected = {
   readonly output: Buffer;
-  /** The last 4,000 characters that it wrote to stderr. */
+  /** What it wrote to stderr: the beginning, where a crash says its reason, and the end. */
   readonly complaint: string;
   /** How it ended; a sentence when we ended it. */
   readonly ended: string | { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 };
+
+/** Of the beginning of a complaint, and of its end. */
+const keptCharacters = 2_000;
 
 /**
  * Everything that the leader of a process group says until it ends. The group is killed on abort, when it takes too
@@ -20,7 +23,8 @@ export function collect(
 ): Promise<Collected> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  let complaint = "";
+  let begin = "";
+  let end = "";
   let stopped: string | undefined;
   const stop = (because: string): void => {
     stopped ??= because;
@@ -34,13 +38,18 @@ export function collect(
     if (bytes > limits.outputBytes) stop(`gives more than ${Math.round(limits.outputBytes / 2 ** 20)} MB of output`);
     else chunks.push(chunk);
   });
-  child.stderr.on("data", (chunk: Buffer) => (complaint = (complaint + chunk.toString("utf8")).slice(-4_000)));
+  child.stderr.on("data", (chunk: Buffer) => {
+    const text = chunk.toString("utf8");
+    const taken = Math.max(0, keptCharacters - begin.length);
+    begin += text.slice(0, taken);
+    end = (end + text.slice(taken)).slice(-keptCharacters);
+  });
   // What it left behind would hold its pipes open for ever.
   child.once("exit", () => killGroup(child.pid));
   return new Promise<Collected>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, killedBy) =>
-      resolve({ output: Buffer.concat(chunks), complaint, ended: stopped ?? { code, signal: killedBy } }),
+      resolve({ output: Buffer.concat(chunks), complaint: begin + end, ended: stopped ?? { code, signal: killedBy } }),
     );
     if (signal?.aborted) aborted();
   }).finally(() => {

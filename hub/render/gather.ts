@@ -4,7 +4,7 @@ import type { ManifestFile } from "#hub/render/objects.ts";
 import { RenderRefused } from "#hub/render/render-problem.ts";
 
 /** What one building may keep in memory. */
-const maxBytes = 64 * 1024 * 1024;
+const maxBytes = 32 * 1024 * 1024;
 
 /** The regular files under a folder at one commit; "" is the whole tree. */
 export type FilesUnder = (folder: string) => Promise<readonly ManifestFile[]>;
@@ -24,7 +24,7 @@ export async function gatherKustomization(folder: string, filesUnder: FilesUnder
       if (!all.has(file.path)) bytes += file.bytes.length;
       all.set(file.path, file);
     }
-    if (bytes > maxBytes) throw new RenderRefused(`${folder || "."} and its bases hold more than 64 MiB`);
+    if (bytes > maxBytes) throw new RenderRefused(`${folder || "."} and its bases hold more than 32 MiB`);
   };
   const isThere = (path: string): "file" | "folder" | undefined => {
     if (all.has(path)) return "file";

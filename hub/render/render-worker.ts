@@ -1,4 +1,3 @@
-import { parentPort, workerData } from "node:worker_threads";
 import { findInIndex } from "#hub/charts/chart-index.ts";
 import { perTemplate } from "#hub/render/helm-output.ts";
 import { createMemo } from "#hub/render/memo.ts";
@@ -52,13 +51,20 @@ const nothingIn = ({ select, files }: RenderTarget): string =>
     ? "spec.source.include and exclude leave no file of its folder"
     : "its folder holds no manifest";
 
-const { contentSecret } = workerData as { contentSecret: Uint8Array };
-parentPort?.on("message", ({ id, task }: Asked) => {
+let contentSecret: Uint8Array | undefined;
+process.on("message", (message: Asked | { contentSecret: Uint8Array }) => {
+  if ("contentSecret" in message) {
+    ({ contentSecret } = message);
+    return;
+  }
+  const { id, task } = message;
   try {
-    const outcome = "target" in task ? render(task.target, contentSecret) : findInIndex(task.query);
-    parentPort!.postMessage({ id, outcome });
+    const outcome = "target" in task ? render(task.target, contentSecret!) : findInIndex(task.query);
+    process.send!({ id, outcome });
   } catch (error) {
     const because = `${task.name}: could not be read (${error instanceof Error ? error.name : "error"})`;
-    parentPort!.postMessage({ id, outcome: { ok: false, because } });
+    process.send!({ id, outcome: { ok: false, because } });
   }
 });
+// Whoever asked is gone, however it ended.
+process.on("disconnect", () => process.exit());

@@ -1,13 +1,11 @@
-import { Worker } from "node:worker_threads";
 import type { IndexAnswer, IndexQuery } from "#hub/charts/chart-index.ts";
+import { startRenderChild } from "#hub/render/render-child.ts";
 import { toolVersions } from "#hub/render/tools.ts";
 import type { Rendered, RenderProblem, RenderTarget } from "#hub/render/target.ts";
 
 /** Raised when the same files would give another bundle: what was signed is then rendered anew on purpose. */
 export const rendererVersion = `plain/2 kustomize/${toolVersions.kustomize} helm/${toolVersions.helm}`;
 
-/** A bundle of 10 MiB costs some 200 MB while it is parsed; a bomb ends the worker, not the hub. */
-const workerMegabytes = 512;
 /** A bundle at every limit takes about 3 s; what takes longer does not end. */
 const taskLimitMs = 30_000;
 
@@ -25,7 +23,7 @@ type TaskOutcome = Rendered | IndexAnswer | RenderProblem;
 
 type Waiting = { readonly task: Task; readonly resolve: (outcome: TaskOutcome) => void };
 
-/** Renders on `threads` worker threads; one that is killed by its limits is replaced. */
+/** Renders in `threads` processes of their own; one that is ended by its limits is replaced. */
 export function createRenderer(contentSecret: Uint8Array, threads = 2): Renderer {
   const queue: Waiting[] = [];
   const idle: Thread[] = [];
@@ -74,45 +72,40 @@ type Thread = {
 };
 
 function startThread(contentSecret: Uint8Array): Thread {
-  // The bundled hub has its worker beside it under the same name, with the other extension.
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const worker = new Worker(new URL(`./render-worker.${extension}`, import.meta.url), {
-    workerData: { contentSecret },
-    resourceLimits: { maxOldGenerationSizeMb: workerMegabytes },
-    env: {},
-  });
-  worker.unref();
+  const child = startRenderChild(contentSecret);
   let usable = true;
-  // A worker that dies between two tasks must not take the hub with it.
-  worker.on("error", () => (usable = false));
-  worker.on("exit", () => (usable = false));
+  // One that dies between two tasks must not take the hub with it.
+  child.onEnd(() => (usable = false));
   let tasks = 0;
   return {
     isUsable: () => usable,
-    end: () => worker.terminate(),
+    end: () => child.end(),
     run(task) {
       const id = (tasks += 1);
       return new Promise((resolve) => {
         const finish = (outcome: TaskOutcome, isUsable: boolean): void => {
           clearTimeout(limit);
-          worker.off("message", answered);
-          worker.off("error", outgrown);
-          worker.off("exit", ended);
+          for (const stop of listening) stop();
           usable &&= isUsable;
-          if (!isUsable) void worker.terminate();
+          if (!isUsable) void child.end();
           resolve(outcome);
         };
         const fail = (because: string): void => finish({ ok: false, because: `${task.name}: ${because}` }, false);
         const limit = setTimeout(() => fail(`rendering takes more than ${taskLimitMs / 1000} s`), taskLimitMs);
-        const answered = (answer: { id: number; outcome: TaskOutcome }): void => {
-          if (answer.id === id) finish(answer.outcome, true);
-        };
-        const outgrown = (): void => fail(`rendering needs more than ${workerMegabytes} MB`);
-        const ended = (): void => fail("rendering ended before its time");
-        worker.on("message", answered);
-        worker.on("error", outgrown);
-        worker.on("exit", ended);
-        worker.postMessage({ id, task });
+        const listening = [
+          child.onMessage((message) => {
+            const answer = message as { id: number; outcome: TaskOutcome };
+            if (answer.id === id) finish(answer.outcome, true);
+          }),
+          child.onEnd((how) =>
+            fail(
+              how === "outgrown"
+                ? `rendering needs more than ${child.megabytes} MB`
+                : "rendering ended before its time",
+            ),
+          ),
+        ];
+        child.send({ id, task });
       });
     },
   };

@@ -53,5 +53,9 @@ export function openTools(fence: Fence, paths: Readonly<Record<ToolName, string>
 
 /** Its folder is ours and temporary: people know their files by the names in Git. */
 const lastWords = (complaint: string, directory: string): string =>
-  complaint.replaceAll(`${directory}/`, "").replaceAll(directory, ".").trim().split("\n").slice(-8).join(" ") ||
-  "failed without a word";
+  shortened(
+    complaint.replaceAll(`${directory}/`, "").replaceAll(directory, ".").trim().split("\n").slice(-8).join(" "),
+  ) || "failed without a word";
+
+/** A template that includes itself complains a thousand times over: its beginning and its end say all. */
+const shortened = (text: string): string => (text.length <= 700 ? text : `${text.slice(0, 400)} … ${text.slice(-250)}`);

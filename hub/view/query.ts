@@ -74,10 +74,10 @@ function statusRow(known: Known, environment: string, application: string): Stat
     ({ status }) => status!.status.revision,
   );
   const said = waiting.filter((wait) => wait.environment === environment && wait.application === application);
-  const refused = seen.flatMap(({ name, status }) => {
-    const reason = status?.status.reason ?? "";
-    return reason === "" ? [] : [`${name}: ${reason}`];
-  });
+  const refused = Map.groupBy(
+    seen.filter(({ status }) => isNews(status?.status.reason ?? "", said)),
+    ({ status }) => status!.status.reason,
+  );
   return {
     environment,
     application,
@@ -91,9 +91,19 @@ function statusRow(known: Known, environment: string, application: string): Stat
     health,
     rendered: known.rendered?.(application, environment) ?? "",
     drifted: seen.reduce((sum, { status }) => sum + (status?.status.drifted ?? 0), 0),
-    reasons: [...new Set([...said.map(({ because }) => because), ...refused])],
+    reasons: [
+      ...new Set(said.map(({ because }) => because)),
+      ...[...refused].map(([reason, clusters]) => `${firstOf(clusters.map(({ name }) => name))}: ${reason}`),
+    ],
   };
 }
+
+/** What clusters repeat of the hub's own words, because it told them, is said once. */
+const isNews = (reason: string, said: Known["waiting"]): boolean =>
+  reason !== "" && !said.some(({ because }) => because.endsWith(reason));
+
+const firstOf = (names: readonly string[]): string =>
+  names.length <= 3 ? names.join(", ") : `${names.slice(0, 2).join(", ")} and ${names.length - 2} more`;
 
 export function queryClusters(known: Known): ClusterRow[] {
   const { fleet, records, view } = known;

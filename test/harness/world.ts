@@ -49,6 +49,8 @@ export type World = AsyncDisposable & {
 export type WorldOptions = {
   readonly otlpEndpoint?: string;
   readonly pollMs?: number;
+  /** Lets the hub find the Helm and Kustomize that the set-up built. */
+  readonly renderers?: boolean;
   /** Another build of the command line. */ readonly cli?: string;
 };
 
@@ -69,6 +71,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     HOME: folder,
     LANG: "C.UTF-8",
     PLUMBLINE_NATS_SERVER: serverPath("nats-server"),
+    ...(options.renderers === true && {
+      PLUMBLINE_HELM: serverPath("helm"),
+      PLUMBLINE_KUSTOMIZE: serverPath("kustomize"),
+    }),
     PLUMBLINE_HUB: `http://127.0.0.1:${http}`,
     PLUMBLINE_TOKEN_FILE: join(folder, "identity", "plumbline-admin-token"),
     ...(options.otlpEndpoint === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: options.otlpEndpoint }),

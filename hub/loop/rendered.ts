@@ -1,0 +1,126 @@
+import type { Outcome } from "#hub/api/actions.ts";
+import type { Fleet } from "#hub/fleet/fleet.ts";
+import { selects } from "#hub/decide/inputs.ts";
+import type { DesiredStates } from "#hub/loop/desired.ts";
+import { createRenderFolder } from "#hub/loop/render-folder.ts";
+import { jobOf } from "#hub/loop/render-job.ts";
+import type { Source } from "#hub/loop/sources.ts";
+import { ContentRefused } from "#hub/git/contents.ts";
+import { GitFailed } from "#hub/git/command.ts";
+import { YamlProblem } from "#hub/render/kube-yaml.ts";
+import { RenderRefused } from "#hub/render/render-problem.ts";
+import type { Renderer } from "#hub/render/renderer.ts";
+import type { Tools } from "#hub/render/tools.ts";
+import { PathRefused } from "#hub/render/workplace.ts";
+import { atMost } from "#lib/at-most.ts";
+import { reasonOf } from "#lib/log.ts";
+import type { RenderedAnswer } from "#proto/api.ts";
+import { openBundle } from "#proto/bundle.ts";
+import type { ApplicationName, ClusterId, EnvironmentName, Revision } from "#proto/ids.ts";
+import type { JsonObject, KubeObject } from "#proto/object.ts";
+
+export type RenderedQuestion = {
+  readonly application: string;
+  readonly cluster: string;
+  /** The one whose cluster it is, without it. */
+  readonly environment?: string | undefined;
+  /** What runs there, without it. */
+  readonly revision?: string | undefined;
+};
+
+export type RenderedParts = {
+  readonly fleet: () => Fleet;
+  readonly desired: DesiredStates;
+  readonly sourceOf: (application: string) => Source | undefined;
+  readonly tools: Tools;
+  readonly renderer: Renderer;
+  readonly signal: AbortSignal;
+};
+
+/** One at a time: people's questions must not take what the fleet's own renderings need. */
+const atOnce = 1;
+
+/** Answers what an Application is, or would be, on a cluster. Nothing is published; values of Secrets are taken out. */
+export function createRendered(parts: RenderedParts): (question: RenderedQuestion) => Promise<Outcome<RenderedAnswer>> {
+  const { fleet, desired, sourceOf, tools, renderer, signal } = parts;
+  const renderFolder = createRenderFolder(tools, renderer, signal);
+  const limited = atMost(atOnce);
+  return async (question) => {
+    const application = question.application as ApplicationName;
+    const cluster = question.cluster as ClusterId;
+    const environment = environmentOf(fleet(), application, cluster, question.environment);
+    const source = sourceOf(application);
+    if (environment === undefined || source === undefined)
+      return missing(`${application} is not delivered to ${cluster}`, "plumb status shows what is");
+    const running = desired
+      .known(cluster)
+      ?.state.entries.find((entry) => entry.application === application && entry.environment === environment);
+    const ran = running?.kind === "run" ? running.revision : undefined;
+    const revision = question.revision === undefined ? ran : await source.mirror.resolve(question.revision);
+    if (revision === undefined)
+      return question.revision === undefined
+        ? missing(`${application} runs nowhere on ${cluster} yet`, "name a revision by --revision")
+        : missing(`${question.revision} is no revision of ${application}'s repository`, "");
+    const target: {
+      application: ApplicationName;
+      environment: EnvironmentName;
+      cluster: ClusterId;
+      revision: Revision;
+    } = {
+      application,
+      environment,
+      cluster,
+      revision,
+    };
+    const job = jobOf(target, fleet(), source, renderer.version);
+    if (job === undefined || "ok" in job)
+      return missing(job !== undefined && !job.ok ? job.because : `${application} is not known`, "");
+    if (job.chart !== null)
+      return missing("charts from elsewhere are not shown here yet", "render the chart with helm template");
+    try {
+      const done = await limited(() => renderFolder(job, { isFirst: false }));
+      if ("ok" in done) return conflict(done.because);
+      const { rendered, choice } = done;
+      const objects = openBundle(rendered.slices, rendered).map(withoutSecretValues);
+      const about = { application, environment, cluster, revision, digest: rendered.digest };
+      return { ok: true, ...about, renderer: `${choice.renderer} (${choice.because})`, objects };
+    } catch (error) {
+      if (![ContentRefused, RenderRefused, PathRefused, YamlProblem, GitFailed].some((kind) => error instanceof kind))
+        throw error;
+      return conflict(reasonOf(error));
+    }
+  };
+}
+
+function environmentOf(
+  fleet: Fleet,
+  application: ApplicationName,
+  cluster: ClusterId,
+  wanted: string | undefined,
+): EnvironmentName | undefined {
+  const labels = fleet.clusters.get(cluster)?.labels;
+  return fleet.applications.get(application)?.environments.find((name) => {
+    const selector = fleet.environments.get(name)?.clusters;
+    return (wanted === undefined || name === wanted) && labels && selector && selects(selector, labels);
+  });
+}
+
+/** Keys stay, so that a missing one is seen. */
+function withoutSecretValues(object: KubeObject): KubeObject {
+  if (object.kind !== "Secret" || object.apiVersion !== "v1" || object["data"] === undefined) return object;
+  const keys = Object.keys(object["data"] as JsonObject);
+  return { ...object, data: Object.fromEntries(keys.map((key) => [key, "(redacted)"])) };
+}
+
+const missing = (message: string, advice: string): Outcome<RenderedAnswer> => ({
+  ok: false,
+  status: 404,
+  message,
+  advice,
+});
+const conflict = (message: string): Outcome<RenderedAnswer> => ({
+  ok: false,
+  status: 409,
+  message,
+  advice: "mend the manifests, or name another revision",
+});

@@ -1,0 +1,137 @@
+import { execFile } from "node:child_process";
+import { mkdir, mkdtempDisposable, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import { application, cluster, configMap, environment, namespace } from "#test/harness/manifests.ts";
+import { startProcess } from "#test/harness/process.ts";
+
+const run = promisify(execFile);
+const cli = new URL("../cli/main.ts", import.meta.url).pathname;
+
+type Folder = AsyncDisposable & {
+  readonly path: string;
+  write(files: Readonly<Record<string, string>>): Promise<void>;
+  git(...arguments_: string[]): Promise<string>;
+  plumb(...arguments_: string[]): Promise<{ code: number | null; out: string; err: string }>;
+};
+
+/** Somebody's checkout of a fleet repository with one Application on one cluster, committed. */
+async function openFolder(): Promise<Folder> {
+  const made = await mkdtempDisposable(join(tmpdir(), "plumbline-offline-"));
+  const { path } = made;
+  const env = { PATH: process.env["PATH"], HOME: path, LANG: "C.UTF-8", GIT_CONFIG_GLOBAL: "/dev/null" };
+  const git = async (...arguments_: string[]): Promise<string> =>
+    (await run("git", ["-c", "user.name=dev1", "-c", "user.email=dev1@example.com", ...arguments_], { cwd: path, env }))
+      .stdout;
+  const folder: Folder = {
+    path,
+    git,
+    async write(files) {
+      for (const [name, text] of Object.entries(files)) {
+        await mkdir(dirname(join(path, name)), { recursive: true });
+        await writeFile(join(path, name), text);
+      }
+    },
+    async plumb(...arguments_) {
+      await using running = startProcess(process.execPath, [cli, ...arguments_], { env, cwd: path });
+      let out = "";
+      let err = "";
+      running.child.stdout?.on("data", (chunk: Buffer) => (out += chunk.toString("utf8")));
+      running.child.stderr?.on("data", (chunk: Buffer) => (err += chunk.toString("utf8")));
+      await running.ended;
+      return { code: running.child.exitCode, out, err };
+    },
+    [Symbol.asyncDispose]: () => made[Symbol.asyncDispose](),
+  };
+  await git("init", "--quiet", "--initial-branch=main");
+  await folder.write({
+    "fleet/dev.yaml": [environment("dev", { follow: "main" }), cluster("dev-1", { env: "dev" })].join("---\n"),
+    "fleet/shop.yaml": application("shop", { path: "apps/shop", namespace: "shop", environments: ["dev"] }),
+    "apps/shop/namespace.yaml": namespace("shop"),
+    "apps/shop/settings.yaml": configMap("settings", { level: "info" }),
+    "apps/shop/secret.yaml": secret("hush-1"),
+  });
+  await git("add", "-A");
+  await git("commit", "--quiet", "-m", "first");
+  return folder;
+}
+
+const secret = (password: string): string =>
+  `apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: ${password}}\n`;
+
+test("render gives the objects of the working tree, and of a revision", async () => {
+  await using folder = await openFolder();
+  await folder.write({ "apps/shop/settings.yaml": configMap("settings", { level: "debug" }) });
+  const names = await folder.plumb("render", "shop", "--cluster", "dev-1", "-o", "name");
+  expect(names).toMatchObject({ code: 0, out: "ConfigMap shop/settings\nNamespace shop\nSecret shop/db\n" });
+  const working = await folder.plumb("render", "shop", "-o", "json");
+  expect(JSON.parse(working.out)).toMatchObject({
+    environment: "dev",
+    cluster: "dev-1",
+    revision: "working tree",
+    objects: [{ data: { level: "debug" }, metadata: { namespace: "shop" } }, {}, {}],
+  });
+  const committed = await folder.plumb("render", "shop", "--revision", "HEAD");
+  expect(committed.out).toContain("level: info");
+  expect(await folder.plumb("render", "web")).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("there is no Application web: there are shop") as string,
+  });
+  expect((await folder.plumb("render", "shop", "--revision", "nowhere")).code).toBe(2);
+});
+
+test("diff names object, field and both values, hides Secrets, and exits 3 when it is asked to", async () => {
+  await using folder = await openFolder();
+  const same = await folder.plumb("diff", "shop", "--revision", "HEAD", "--exit-code");
+  expect(same).toMatchObject({ code: 0, out: "", err: expect.stringContaining("nothing differs") as string });
+  await folder.write({
+    "apps/shop/settings.yaml": configMap("settings", { level: "debug" }),
+    "apps/shop/more.yaml": configMap("more", {}),
+    "apps/shop/secret.yaml": secret("hush-2"),
+  });
+  const differs = await folder.plumb("diff", "shop", "--revision", "HEAD", "--exit-code");
+  expect(differs.code).toBe(3);
+  expect(differs.out).toBe(
+    '+ ConfigMap shop/more\n~ ConfigMap shop/settings\n    data.level  "info" → "debug"\n~ Secret shop/db\n    data.password  (redacted) → (redacted, another value)\n',
+  );
+  expect(differs.out + differs.err).not.toContain(Buffer.from("hush-2").toString("base64"));
+});
+
+test("validate renders each Application, and says file and line as text, as JSON and as GitHub's annotations", async () => {
+  await using folder = await openFolder();
+  expect(await folder.plumb("validate")).toMatchObject({
+    code: 0,
+    out: "fleet is valid: 1 clusters, 1 environments, 1 applications, 1 renderings\n",
+  });
+  await folder.write({
+    "apps/shop/bad.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: [\n",
+    "fleet/wrong.yaml": environment("staging", { follow: "main" }).replace("revisions", "revision"),
+  });
+  const text = await folder.plumb("validate");
+  expect(text.code).toBe(3);
+  expect(text.out).toMatch(/^fleet\/wrong\.yaml:\d+: spec.*\n/m);
+  expect(text.out).toMatch(/^apps\/shop\/bad\.yaml:\d+: .*\(Application shop for dev, dev-1\)\n/m);
+  const github = await folder.plumb("validate", "-o", "github");
+  expect(github.out).toMatch(/^::error file=apps\/shop\/bad\.yaml,line=\d+,title=plumb validate::/m);
+  const { problems } = JSON.parse((await folder.plumb("validate", "-o", "json")).out) as {
+    problems: { file: string }[];
+  };
+  expect(problems.map(({ file }) => file)).toContain("apps/shop/bad.yaml");
+  expect((await folder.plumb("validate", "--no-render")).out).not.toContain("apps/shop");
+});
+
+test("a checkout is read as a commit of it would be: ignored files are not there, and links are not followed", async () => {
+  await using folder = await openFolder();
+  await folder.write({ ".gitignore": "ignored.yaml\n", "apps/shop/ignored.yaml": configMap("ignored", {}) });
+  expect((await folder.plumb("render", "shop", "-o", "name")).out).not.toContain("ignored");
+  await symlink("/etc/passwd", join(folder.path, "apps/shop/link.yaml"));
+  const refused = await folder.plumb("render", "shop");
+  expect(refused).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("apps/shop/link.yaml is a symbolic link") as string,
+  });
+  await symlink("/etc", join(folder.path, "fleet/etc"));
+  expect((await folder.plumb("validate", "--no-render")).out).toContain("fleet/etc is a symbolic link");
+});
