@@ -84,6 +84,8 @@ export type SignatureAsk =
       readonly kind: "revision";
       readonly revision: Revision;
       readonly require: "head" | "all";
+      /** The tag, or tags, that it comes from: then the tag is signed as well. */
+      readonly tags?: Exclude<Follow, string | { readonly commit: Revision }>;
       /** What this environment ran before, and so trusted. */
       readonly since: readonly Revision[];
     })

@@ -1,6 +1,6 @@
 import type { EntryKey } from "#proto/desired-state.ts";
 import type { Revision } from "#proto/ids.ts";
-import { keyOf, type DeclaredEnvironment, type Inputs, type SignatureAsk } from "./inputs.ts";
+import { keyOf, type DeclaredEnvironment, type Follow, type Inputs, type SignatureAsk } from "./inputs.ts";
 import { recordOf } from "./prove.ts";
 
 /** Why signatures keep something where it is, and what must be examined to know. */
@@ -13,12 +13,13 @@ export type Unsigned = { readonly because: string; readonly examine: readonly Si
 export function unsignedRevision(
   key: EntryKey,
   environment: Pick<DeclaredEnvironment, "signatures">,
-  asked: { readonly revision: Revision; readonly file: string | undefined },
+  asked: { readonly revision: Revision; readonly file: string | undefined; readonly follow?: Follow },
   inputs: Inputs,
 ): Unsigned | undefined {
   const { signatures: require } = environment;
   if (require === "off") return undefined;
-  const { revision, file } = asked;
+  const { revision, file, follow } = asked;
+  const tags = follow === undefined || typeof follow === "string" || "commit" in follow ? {} : { tags: follow };
   const since = trustedBefore(key, inputs);
   const asks: SignatureAsk[] = [];
   if (file !== undefined) asks.push({ kind: "request", environment: key.environment, file });
@@ -30,6 +31,7 @@ export function unsignedRevision(
       revision,
       require,
       since,
+      ...tags,
     });
   return firstClosed(asks, inputs);
 }

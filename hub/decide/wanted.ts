@@ -6,6 +6,7 @@ import {
   keyOf,
   type DeclaredEnvironment,
   type DeclaredFreeze,
+  type Follow,
   type Inputs,
   type SignatureAsk,
 } from "./inputs.ts";
@@ -63,7 +64,12 @@ export const freezes = (freeze: DeclaredFreeze, key: EntryKey, nowMs: number): b
   (freeze.applications.length === 0 || freeze.applications.includes(key.application));
 
 /** `file` holds the document that asks, if one does. */
-type Asked = { readonly revision: Revision; readonly allowPrune: string; readonly file: string | undefined };
+type Asked = {
+  readonly revision: Revision;
+  readonly allowPrune: string;
+  readonly file: string | undefined;
+  readonly follow?: Follow;
+};
 
 /** A sentence when nothing is asked for. */
 function askedRevision(
@@ -81,7 +87,7 @@ function askedRevision(
     if (typeof head !== "string") return head.because;
     // Of a branch's own head, a Promotion only says that it may prune.
     const consent = promotions.find((promotion) => promotion.revision === head);
-    return { revision: head, allowPrune: consent?.allowPrune ?? "", file: consent?.file };
+    return { revision: head, allowPrune: consent?.allowPrune ?? "", file: consent?.file, follow };
   }
   if (promotions.length > 1) return `${promotions.length} Promotions name ${keyOf(key)}: keep one`;
   const [promotion] = promotions;

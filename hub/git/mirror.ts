@@ -9,6 +9,7 @@ import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
 import {
   lastChange,
   readCommits,
+  readTagObject,
   walkCommits,
   type CommitWalk,
   type RawCommit,
@@ -81,6 +82,8 @@ export type Mirror = {
   /** Commits as they are stored: what a signature is over. Newest first, by every parent. */
   walk(tip: Revision, options: WalkOptions): Promise<CommitWalk>;
   rawCommits(ids: readonly Revision[]): Promise<RawCommit[]>;
+  /** An annotated tag as it is stored; undefined for a light one, which nobody can sign. */
+  tagObject(id: string): Promise<Buffer | undefined>;
   /** The commit that gave a file what it holds at `at`; undefined when it was never there. */
   lastChange(at: Revision, path: string): Promise<Revision | undefined>;
   /** Newest first. */
@@ -197,6 +200,7 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
     },
     newestSignedBy: (publicKey, from) => newestSignedBy(repository, publicKey, from),
     walk: (tip, options) => walkCommits(repository, tip, options),
+    tagObject: (id) => readTagObject(repository, id),
     rawCommits: (ids) => readCommits(repository, ids),
     lastChange: (at, path) => lastChange(repository, at, path),
     async log(commit, limit, path) {

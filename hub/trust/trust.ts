@@ -1,4 +1,4 @@
-import type { SignatureAsk } from "#hub/decide/inputs.ts";
+import type { Follow, SignatureAsk } from "#hub/decide/inputs.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
 import { GitFailed } from "#hub/git/command.ts";
 import type { Mirror } from "#hub/git/mirror.ts";
@@ -10,14 +10,21 @@ import { describeCommit, hubName, judge, type Trust } from "./gate.ts";
 import { promoterOf } from "./promoter.ts";
 import { identityOf, type SignerKeys } from "./signer-keys.ts";
 import type { Verdict } from "./verdict.ts";
-import { verifyMany } from "./verify-many.ts";
+import { verifyMany, verifyTag } from "./verify-many.ts";
 
 /** Verdicts kept: 100 bytes each. */
 const keptVerdicts = 100_000;
 /** Answers kept: one a revision that some environment asks for. */
 const keptAnswers = 10_000;
 
-type SignedSource = { readonly url: string; readonly mirror: Mirror };
+type SignedSource = {
+  readonly url: string;
+  readonly mirror: Mirror;
+  /** The branch, or `refs/tags/NAME`, that is followed. */
+  readonly branchOf: (follow: Follow) => string;
+};
+
+type RevisionAsk = Extract<SignatureAsk, { kind: "revision" }>;
 
 export type TrustParts = {
   readonly fleetSource: SignedSource;
@@ -60,11 +67,21 @@ export function createTrust(parts: TrustParts): TrustStore {
     return all;
   };
 
-  const judgeRevision = (
-    ask: Extract<SignatureAsk, { kind: "revision" }>,
-    signers: SignerKeys[],
-    source: SignedSource,
-  ) =>
+  /** Whoever may push a tag chooses among all commits that were ever signed: the tag itself is what has to be. */
+  const judgeTag = async (ask: RevisionAsk, signers: SignerKeys[], source: SignedSource): Promise<Trust> => {
+    const { mirror } = source;
+    const name = source.branchOf(ask.tags!).replace(/^refs\/tags\//, "");
+    const object = (await mirror.refs()).tagObjects.get(name);
+    const raw = object === undefined ? undefined : await mirror.tagObject(object);
+    const who = signers.map((signer) => signer.name).join(", ");
+    const advice = `sign it with a key of ${who} (git tag -f -s ${name} ${ask.revision.slice(0, 7)})`;
+    if (raw === undefined) return { kind: "refused", because: `tag ${name} is not signed: ${advice}` };
+    const verdict = await verifyTag(raw, { name, commit: ask.revision }, signers, signal);
+    if (verdict.kind === "refused") return { kind: "refused", because: `tag ${name} ${verdict.because}: ${advice}` };
+    return ask.require === "head" ? { kind: "trusted", by: verdict.by } : judgeRevision(ask, signers, source);
+  };
+
+  const judgeRevision = (ask: RevisionAsk, signers: SignerKeys[], source: SignedSource) =>
     judge(ask.revision, {
       require: ask.require,
       signers: signers.map(({ name }) => name),
@@ -92,21 +109,18 @@ export function createTrust(parts: TrustParts): TrustStore {
     const { signers } = keysOf(ask, fleet);
     if (ask.kind === "request") return judgeRequest(ask.file, signers, fleetCommit);
     const source = parts.sourceOf(fleet, ask.application);
-    return source === undefined
-      ? { kind: "refused", because: `the repository of ${ask.application} is not followed` }
-      : judgeRevision(ask, signers, source);
+    if (source === undefined)
+      return { kind: "refused", because: `the repository of ${ask.application} is not followed` };
+    return (ask.tags === undefined ? judgeRevision : judgeTag)(ask, signers, source);
   };
 
-  const keyOf = (ask: SignatureAsk, fleet: Fleet, fleetCommit: Revision): string =>
-    ask.kind === "request"
-      ? JSON.stringify([fleetCommit, ask.file, keysOf(ask, fleet).identity])
-      : JSON.stringify([
-          parts.sourceOf(fleet, ask.application)?.url,
-          ask.revision,
-          ask.require,
-          ask.since.toSorted(),
-          keysOf(ask, fleet).identity,
-        ]);
+  const keyOf = (ask: SignatureAsk, fleet: Fleet, fleetCommit: Revision): string => {
+    const { identity } = keysOf(ask, fleet);
+    if (ask.kind === "request") return JSON.stringify([fleetCommit, ask.file, identity]);
+    const source = parts.sourceOf(fleet, ask.application);
+    const tag = ask.tags && source?.branchOf(ask.tags);
+    return JSON.stringify([source?.url, ask.revision, ask.require, tag, ask.since.toSorted(), identity]);
+  };
 
   return {
     answer(ask, fleet, fleetCommit) {
@@ -118,7 +132,10 @@ export function createTrust(parts: TrustParts): TrustStore {
         const key = keyOf(ask, fleet, fleetCommit);
         if (answers.has(key)) continue;
         try {
-          remember(answers, key, await look(ask, fleet, fleetCommit), keptAnswers);
+          const trust = await look(ask, fleet, fleetCommit);
+          // A tag may be signed anew at the commit where it is.
+          if (trust.kind === "refused" && ask.kind === "revision" && ask.tags !== undefined) failures.set(key, trust);
+          else remember(answers, key, trust, keptAnswers);
         } catch (error) {
           signal.throwIfAborted();
           const what = ask.kind === "revision" ? `${ask.revision.slice(0, 7)} of ${ask.application}` : ask.file;
