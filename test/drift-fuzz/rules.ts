@@ -75,6 +75,20 @@ const rules: readonly Rule[] = [
     },
   },
   {
+    rule: "R4",
+    says: "our entry and the values at its paths are as they were: what an apply would change beside them asks for none",
+    explains: ({ about }, { asked, askedAfter }) => {
+      const one = about === "writes" ? asked.at(-1)! : askedAfter;
+      return (
+        (about === "writes" || about === "unsettled") &&
+        one.kind === "answered" &&
+        one.owners !== "ours" &&
+        one.changes.length > 0 &&
+        one.changes.every(({ owner }) => owner === "nobody")
+      );
+    },
+  },
+  {
     rule: "R5",
     says: "a change that no entry names is told as unknown",
     explains: ({ about }, step) =>
@@ -178,6 +192,7 @@ function isOfYielded({ about, path }: Disagreement, { asked, askedAfter }: Step,
   switch (about) {
     case "missed":
     case "unsettled":
+    case "foreign missed":
       return (
         path === yielded && [...asked, askedAfter].some((one) => one.kind === "answered" && !isOwn(one.live, yielded))
       );
