@@ -6,6 +6,7 @@ import { createDownload } from "#hub/charts/download.ts";
 import { createEnrolment } from "#hub/agents/enrol.ts";
 import type { SessionHandler } from "#hub/agents/session.ts";
 import { createApi } from "#hub/api/api.ts";
+import { observeHub } from "#hub/api/metrics.ts";
 import { actorOf } from "#hub/api/authorise.ts";
 import { serveApi } from "#hub/api/serve.ts";
 import type { HubConfig } from "#hub/config.ts";
@@ -45,6 +46,7 @@ import { View } from "#hub/view/view.ts";
 import { why } from "#hub/view/why/why.ts";
 import { systemClock, type Clock } from "#lib/clock.ts";
 import { createLog, reasonOf, type Log } from "#lib/log.ts";
+import { openMetrics } from "#lib/metrics.ts";
 import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
 import { ApplicationStatus, Event } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { applicationName, type ApplicationName, type ClusterId, type Revision } from "#proto/ids.ts";
@@ -378,7 +380,16 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     sourceOf: (application) => sources.of(decided.state().fleet, application),
     publicKey: signer.publicKey,
   });
+  const metrics = term.use(await openMetrics("plumbline-hub", config.otlpEndpoint));
+  observeHub(metrics.meter, {
+    sessions: () => agents.sessions().size,
+    view,
+    nowMs: () => clock.now(),
+    waiting: () => decided.state().waiting.length,
+    problems: () => decided.state().problems.length,
+  });
   const api = createApi({
+    metrics: () => metrics.text(),
     known,
     view,
     actions,

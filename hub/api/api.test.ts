@@ -36,6 +36,7 @@ const actors: Readonly<Record<string, Actor>> = {
 };
 const view = new View();
 const app = createApi({
+  metrics: async () => "",
   known: () => ({
     view,
     fleet: readFleet([]).fleet,
@@ -68,6 +69,7 @@ const readers = ["viewer", "promoter", "approver", "operator", "admin"];
 const promotion = { environment: "staging", application: "shop" };
 /** Every route that asks who one is, and who may. */
 const routes: readonly [string, string, readonly string[], object?][] = [
+  ["GET", "/api/v1/metrics", readers],
   ["GET", "/api/v1/status", readers],
   ["GET", "/api/v1/clusters", readers],
   ["GET", "/api/v1/clusters/:name", readers],

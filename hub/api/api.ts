@@ -37,6 +37,8 @@ export type ApiOptions = {
   /** An Application's objects on a cluster, with the values of Secrets taken out. */
   readonly rendered: (question: RenderedQuestion) => Promise<Outcome<RenderedAnswer>>;
   readonly commits: (limit: number) => Promise<CommitRow[]>;
+  /** In Prometheus' text format. */
+  readonly metrics: () => Promise<string>;
   /** Why this hub cannot serve; undefined when it can. */
   readonly notReady: () => string | undefined;
 };
@@ -153,6 +155,7 @@ export function createApi(options: ApiOptions): Hono<Env> {
     return decision.allowed ? undefined : fail(c, 403, decision.because, "ask somebody who has that role");
   };
 
+  api.get("/metrics", async (c) => allowed(c, "read") ?? c.text(await options.metrics()));
   api.get("/status", (c) => allowed(c, "read") ?? c.json(queryStatus(known())));
   api.get("/clusters", (c) => allowed(c, "read") ?? c.json(queryClusters(known())));
   api.get("/clusters/:name", (c) => {

@@ -52,3 +52,6 @@ export const healthOrder: readonly HealthWord[] = [
 
 export const worst = (words: readonly HealthWord[]): HealthWord =>
   healthOrder.find((word) => words.includes(word)) ?? "Current";
+
+/** Every phase once. */
+export const phaseOrder: readonly string[] = [...new Set(Object.values(phases))];

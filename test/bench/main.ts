@@ -5,6 +5,7 @@ import { driftFuzz } from "#test/bench/drift-fuzz.ts";
 import { gitPoll } from "#test/bench/git-poll.ts";
 import { machine, type BenchResult } from "#test/bench/figures.ts";
 import { drift } from "#test/bench/drift.ts";
+import { sessions } from "#test/bench/sessions.ts";
 import { memory } from "#test/bench/memory.ts";
 import { commit, quiet, restart } from "#test/bench/fleet.ts";
 
@@ -18,6 +19,7 @@ const benches: Readonly<
   quiet,
   restart,
   "git-poll": gitPoll,
+  sessions,
   "drift-cases": driftCaseTable,
   "drift-fuzz": driftFuzz,
 };

@@ -35,6 +35,8 @@ export function watchLeaks(): LeakWatch {
   const outside = process.env["TMPDIR"];
   const folder = mkdtempSync(join(tmpdir(), "plumbline-test-"));
   process.env["TMPDIR"] = folder;
+  // Opened when somebody first asks for them, and of this process for as long as it lives.
+  for (const stream of [process.stdin, process.stdout, process.stderr]) void stream.destroyed;
   // The test runner has pipes of its own. Its timers come and go: those of a moment must not excuse one that stays.
   const baseline = { ...countResources(), Timeout: 0 };
   const leftNow = (): string[] => [

@@ -1,0 +1,147 @@
+import { generateKeyPairSync, KeyObject, randomBytes, webcrypto } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+// First: @peculiar/x509 throws without it.
+import "reflect-metadata";
+import * as x509 from "@peculiar/x509";
+import { createUser } from "@nats-io/nkeys";
+import { clusterRecordPath, formatClusterRecord } from "#hub/decide/record.ts";
+import { openMirror } from "#hub/git/mirror.ts";
+import { createGitSigner } from "#hub/git/sign.ts";
+import { requestedKey } from "#hub/identity/authority.ts";
+import { loadIdentity, type Identity } from "#hub/identity/identity.ts";
+import { recordBranch } from "#hub/loop/records.ts";
+import { signDesiredState } from "#proto/envelope.ts";
+import { clusterId, revision, type ClusterId } from "#proto/ids.ts";
+import type { BareAgent, BareAgents } from "#test/bench/bare-agents.ts";
+import { figure, type BenchResult } from "#test/bench/figures.ts";
+import { startProcess } from "#test/harness/process.ts";
+import { startWorld, type World } from "#test/harness/world.ts";
+
+const program = fileURLToPath(new URL("./bare-agents.ts", import.meta.url));
+const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+/** For what follows a session's begin: statuses kept, a decision made. */
+const restMs = 5_000;
+
+/** A hub that starts again, and a fleet that returns to it: what one session costs the hub, and how long others wait. */
+export async function sessions(quick: boolean): Promise<Pick<BenchResult, "runs" | "figures">> {
+  const agents = quick ? 300 : 1_000;
+  await using world = await startWorld();
+  const fleet = await enrolAll(world, agents);
+  await world.startHub();
+  const hub = world.hub().pid;
+  await new Promise((resolve) => setTimeout(resolve, restMs));
+  const before = { rssKb: await rssKbOf(hub), cpuMs: await cpuMsOf(hub) };
+  await metrics(world);
+  const file = join(world.folder, "agents.json");
+  await writeFile(file, JSON.stringify({ ...fleet, hub: await grpcAddress(world) } satisfies BareAgents));
+  await using running = startProcess(process.execPath, [program, file]);
+  let delays: number[] = [];
+  await world.until(`${agents} sessions`, async () => {
+    const read = await metrics(world);
+    delays.push(read.delayMs);
+    return read.sessions === agents;
+  });
+  await new Promise((resolve) => setTimeout(resolve, restMs));
+  delays = [...delays, (await metrics(world)).delayMs];
+  const after = { rssKb: await rssKbOf(hub), cpuMs: await cpuMsOf(hub) };
+  await running.kill("SIGTERM");
+  return {
+    runs: agents,
+    figures: {
+      rssKbPerAgent: figure([(after.rssKb - before.rssKb) / agents], "KB", 120),
+      cpuMsPerAgent: figure([(after.cpuMs - before.cpuMs) / agents], "ms of CPU", 2.5),
+      eventLoopP99Ms: figure([Math.max(...delays)], "ms", 50),
+    },
+  };
+}
+
+/** Declares the clusters, and puts keys of their own on record, as enrolling each would. */
+async function enrolAll(world: World, count: number): Promise<Omit<BareAgents, "hub">> {
+  const identity = await loadIdentity(join(world.folder, "identity", "identity.json"));
+  const names = Array.from({ length: count }, (_, n) => clusterId(`member-${n}`));
+  const declared = names.map(
+    (name) => `apiVersion: plumbline.dev/v1\nkind: Cluster\nmetadata: {name: ${name}, labels: {env: dev}}\n`,
+  );
+  await world.git.commit("fleet", "main", { "fleet/clusters.yaml": declared.join("---\n") }, "a fleet");
+  const made = await Promise.all(names.map((name) => memberOf(name, identity)));
+  const mirror = await openMirror({
+    url: world.fleetUrl,
+    directory: join(world.folder, "bench.git"),
+    searchPath: process.env["PATH"] ?? "",
+    allowedHosts: new Set(["127.0.0.1"]),
+  });
+  const files = new Map(made.map(({ record }) => [clusterRecordPath(record.cluster), formatClusterRecord(record)]));
+  const change = { branch: recordBranch, expect: undefined, files, message: "record: a fleet joined" };
+  await mirror.commit(change, createGitSigner(identity.gitKey), Date.now());
+  return { caPem: identity.authority.certificatePem, agents: made.map(({ agent }) => agent) };
+}
+
+async function memberOf(cluster: ClusterId, identity: Identity) {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoProvider.set>[0]);
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: "CN=plumbline-agent",
+    keys,
+    signingAlgorithm: algorithm,
+  });
+  const csrPem = request.toString("pem");
+  const state = {
+    cluster,
+    epoch: identity.epoch,
+    generation: 1n,
+    fleetCommit: revision("0".repeat(40)),
+    recordCommit: "" as const,
+    issuedAtMs: Date.now(),
+    entries: [],
+    healthRules: [],
+  };
+  const record = {
+    cluster,
+    spki: await requestedKey(csrPem),
+    nkey: createUser().getPublicKey(),
+    sealingKey: generateKeyPairSync("x25519")
+      .publicKey.export({ type: "spki", format: "der" })
+      .subarray(-32)
+      .toString("base64"),
+    jti: randomBytes(8).toString("hex"),
+    acceptedBy: "bench",
+    acceptedAtMs: Date.now(),
+    revoked: null,
+  };
+  const agent: BareAgent = {
+    cluster,
+    certificatePem: (await identity.authority.issueClient(csrPem, cluster, Date.now())).certificatePem,
+    tlsKeyPem: KeyObject.from(keys.privateKey).export({ type: "pkcs8", format: "pem" }) as string,
+    envelope: Buffer.from(signDesiredState(state, identity.documentSigner)).toString("base64"),
+  };
+  return { record, agent };
+}
+
+async function metrics(world: World): Promise<{ sessions: number; delayMs: number }> {
+  const token = (await readFile(join(world.folder, "identity", "plumbline-admin-token"), "utf8")).trim();
+  const headers = { authorization: `Bearer ${token}` };
+  const text = await (await fetch(`${world.hubUrl}/api/v1/metrics`, { headers })).text();
+  const read = (pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? NaN);
+  return {
+    sessions: read(/^plumbline_sessions (\d+)/m),
+    delayMs: read(/^plumbline_event_loop_delay\w*\{quantile="0.99"\} ([\d.e-]+)/m) * 1_000,
+  };
+}
+
+/** Where agents connect, as the hub says it in its join lines. */
+async function grpcAddress(world: World): Promise<string> {
+  const { joinCommand } = await world.register("joiner", { env: "none" });
+  return /--hub (\S+)/.exec(joinCommand)![1]!;
+}
+
+async function rssKbOf(pid: number): Promise<number> {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
+}
+
+/** User and system time of a process so far; the kernel counts in hundredths of a second. */
+async function cpuMsOf(pid: number): Promise<number> {
+  const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
