@@ -4,7 +4,6 @@ import { startAgents, type Agents } from "#hub/agents/agents.ts";
 import { createCharts } from "#hub/charts/charts.ts";
 import { createDownload } from "#hub/charts/download.ts";
 import { createEnrolment } from "#hub/agents/enrol.ts";
-import type { SessionHandler } from "#hub/agents/session.ts";
 import { createApi } from "#hub/api/api.ts";
 import { observeHub } from "#hub/api/metrics.ts";
 import { actorOf } from "#hub/api/authorise.ts";
@@ -18,6 +17,7 @@ import { createGitSigner } from "#hub/git/sign.ts";
 import { loadIdentity, type Identity } from "#hub/identity/identity.ts";
 import { createActions } from "#hub/loop/actions.ts";
 import { DesiredStates } from "#hub/loop/desired.ts";
+import { createListener } from "#hub/loop/listener.ts";
 import { LeaseLost, startLoop } from "#hub/loop/loop.ts";
 import { patient } from "#hub/loop/patient.ts";
 import { openRecords, recordBranch } from "#hub/loop/records.ts";
@@ -48,9 +48,8 @@ import { systemClock, type Clock } from "#lib/clock.ts";
 import { createLog, reasonOf, type Log } from "#lib/log.ts";
 import { openMetrics } from "#lib/metrics.ts";
 import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
-import { ApplicationStatus, Event } from "#proto/gen/plumbline/agent/v1/agent.ts";
-import { applicationName, type ApplicationName, type ClusterId, type Revision } from "#proto/ids.ts";
-import { reportHash } from "#proto/status.ts";
+import { ApplicationStatus } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import type { ApplicationName, ClusterId, Revision } from "#proto/ids.ts";
 
 /** A few hundred of the largest charts, or all of a common fleet; what does not fit is rendered again. */
 const keptRenderings = { bytes: 512 * 1024 * 1024, files: 20_000 };
@@ -308,7 +307,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
       tls: { ca: identity.authority.certificatePem, certificate: server.certificatePem, privateKey: server.keyPem },
       enrolment,
       record: (cluster) => records.now().clusters.get(cluster),
-      handler: sessionHandler({
+      handler: createListener({
         view,
         receipts,
         desired,
@@ -319,6 +318,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
         clock,
         log,
         telemetry,
+        signal,
       }),
       clock,
       log,
@@ -454,82 +454,6 @@ async function fleetAccess(config: HubConfig): Promise<DeclaredAccess> {
     clientCertificate: certificate && key && { certificate, key },
     githubApp: fleetGithubApp,
     hostKeys: fleetHostKeys === undefined ? [] : (await readFile(fleetHostKeys, "utf8")).split("\n"),
-  };
-}
-
-type HandlerParts = {
-  readonly view: View;
-  readonly receipts: Receipts;
-  readonly desired: DesiredStates;
-  readonly broker: Broker;
-  readonly lease: Awaited<ReturnType<Broker["lease"]>>;
-  readonly renders: ReturnType<typeof createRenders>;
-  readonly loop: ReturnType<typeof startLoop>;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly telemetry: Telemetry;
-};
-
-/** What the hub makes of what an agent says: kept on the broker, folded into the view, and a reason to decide again. */
-function sessionHandler(parts: HandlerParts): SessionHandler {
-  const { view, receipts, desired, broker, lease, loop, clock, log } = parts;
-  const acknowledged = new Map<ClusterId, { journal: string; sequence: bigint }>();
-
-  /** A broker that lost a document gets back the one that the agent holds, byte for byte, with its bundles. */
-  const putBack = async (cluster: ClusterId, bytes: Uint8Array): Promise<void> => {
-    const { state } = desired.known(cluster)!;
-    const targets = state.entries.flatMap((entry) => (entry.kind === "run" ? [{ ...entry, cluster }] : []));
-    const missing: typeof targets = [];
-    for (const target of targets) if (!(await broker.hasBlob(target.address, target.slices))) missing.push(target);
-    await parts.renders.render(
-      missing.map(({ application, environment, revision }) => ({ application, environment, revision, cluster })),
-    );
-    // A bundle with content that no rendering repeats came out under another address: that one is named from now on.
-    for (const { address, slices } of missing) if (!(await broker.hasBlob(address, slices))) desired.lose(address);
-    await broker.publish([{ cluster, envelope: bytes }], lease);
-    log.info({ cluster, generation: String(state.generation) }, "the broker has this cluster's document again");
-  };
-
-  const traceReceipt = (cluster: ClusterId, { application, environment, traceparent }: Event): void => {
-    if (traceparent === "") return;
-    const attributes = { cluster, application, environment };
-    parts.telemetry.passed("hub.receipt", { attributes, parent: traceparent, fromMs: clock.now() });
-  };
-
-  return {
-    async hello(cluster, hello) {
-      view.hello(cluster, hello, clock.now());
-      if (hello.envelope.length === 0) desired.learnEmpty(cluster);
-      else if (desired.learn(cluster, hello.envelope) === "newer") await putBack(cluster, hello.envelope);
-      loop.poke();
-      const isKnown = receipts.knows(cluster) && reportHash(view.statuses(cluster)).equals(hello.reportHash);
-      const last = acknowledged.get(cluster);
-      const sequence = last?.journal === hello.journal ? last.sequence : 0n;
-      return { sendFullReport: !isKnown, acknowledgedSequence: sequence };
-    },
-    async event(cluster, event, journal) {
-      const { body } = event;
-      if (body !== undefined) await broker.appendEvent(body.$case, cluster, Event.encode(event).finish());
-      acknowledged.set(cluster, { journal, sequence: event.sequence });
-      view.event(cluster, event, clock.now());
-      if (body?.$case === "receipt") traceReceipt(cluster, event);
-      if (body?.$case === "receipt" && receipts.take(cluster, event.application, event.environment, body.value))
-        loop.poke();
-    },
-    async status(cluster, status) {
-      view.status(cluster, status, clock.now());
-      await broker.putStatus(cluster, applicationName(status.application), ApplicationStatus.encode(status).finish());
-    },
-    statusEnd(cluster, named) {
-      view.keepOnly(cluster, named);
-      return Promise.resolve();
-    },
-    heard: (cluster, atMs) => view.heard(cluster, atMs),
-    gone(cluster, because) {
-      view.gone(cluster);
-      log.info({ cluster, because }, "agent gone");
-      loop.poke();
-    },
   };
 }
 

@@ -30,12 +30,21 @@ export async function sessions(quick: boolean): Promise<Pick<BenchResult, "runs"
   await using world = await startWorld();
   const fleet = await enrolAll(world, agents);
   await world.startHub();
+  const file = join(world.folder, "agents.json");
+  await writeFile(file, JSON.stringify({ ...fleet, hub: await grpcAddress(world) } satisfies BareAgents));
+  // Once before: the broker has every document and status then, as it has when a hub starts again.
+  {
+    await using first = startProcess(process.execPath, [program, file]);
+    await world.until(`${agents} first sessions`, async () => (await metrics(world)).sessions === agents);
+    await new Promise((resolve) => setTimeout(resolve, restMs));
+    await first.kill("SIGTERM");
+  }
+  await world.stopHub();
+  await world.startHub();
   const hub = world.hub().pid;
   await new Promise((resolve) => setTimeout(resolve, restMs));
   const before = { rssKb: await rssKbOf(hub), cpuMs: await cpuMsOf(hub) };
   await metrics(world);
-  const file = join(world.folder, "agents.json");
-  await writeFile(file, JSON.stringify({ ...fleet, hub: await grpcAddress(world) } satisfies BareAgents));
   await using running = startProcess(process.execPath, [program, file]);
   let delays: number[] = [];
   await world.until(`${agents} sessions`, async () => {
