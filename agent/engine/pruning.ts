@@ -5,7 +5,7 @@ import type { ObjectAddress } from "#agent/cluster/cluster.ts";
 import { reasonOf } from "#lib/log.ts";
 import type { Owned } from "#agent/state/head.ts";
 import type { RemoveEntry, RunEntry } from "#proto/desired-state.ts";
-import { describeRef, parseRefKey, type KubeObject, type ObjectRef } from "#proto/object.ts";
+import { describeRef, parseRefKey, refOf, type KubeObject, type ObjectRef } from "#proto/object.ts";
 import { untilHealthy } from "./apply-objects.ts";
 import type { Bundle } from "./bundles.ts";
 import { addressOfKey, record, saveHead, writerOf, type Context } from "./context.ts";
@@ -243,7 +243,10 @@ async function deleteAll(
     }
     const uid = owned.uid === "" ? (there.metadata.uid ?? "") : owned.uid;
     try {
-      if (await deleteOurs(context, writerOf(context, application), address, uid)) outcome.deleted.push(ref);
+      if (await deleteOurs(context, writerOf(context, application), address, uid)) {
+        outcome.deleted.push(ref);
+        tellFinalizers(context, application, there);
+      }
       release(context, application, key);
     } catch (error) {
       context.signal.throwIfAborted();
@@ -264,6 +267,15 @@ async function livingObject(context: Context, address: ObjectAddress): Promise<K
   if (isServed === undefined && !(await isDefinedNowhere(context, address)))
     throw new Error(`the API server does not serve ${address.apiVersion} ${address.kind} now`);
   return there;
+}
+
+/** They are never stripped: whoever put them there says when they are done. */
+function tellFinalizers(context: Context, application: ApplicationState, { metadata, ...object }: KubeObject): void {
+  const { finalizers = [], deletionTimestamp = new Date(context.clock.now()).toISOString() } = metadata;
+  if (finalizers.length === 0) return;
+  const what = describeRef(refOf({ ...object, metadata }));
+  const text = `${what}: its deletion, asked for at ${deletionTimestamp}, waits for its finalizers (${finalizers.join(", ")})`;
+  record(context, application, { $case: "notice", value: { text } });
 }
 
 const notDeleted = (ref: ObjectRef, cause: unknown): Error =>
