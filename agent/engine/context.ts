@@ -1,6 +1,7 @@
 import type { Authority } from "#agent/authority/authority.ts";
 import type { Writer } from "#agent/authority/writer.ts";
 import type { DeletionBreaker } from "#agent/apply/breaker.ts";
+import type { OwnershipPace } from "./ownership-pace.ts";
 import type { Cluster, ObjectAddress } from "#agent/cluster/cluster.ts";
 import type { Health } from "#agent/health/condition.ts";
 import type { Journal, NewEvent } from "#agent/report/journal.ts";
@@ -30,6 +31,7 @@ export type Context = {
   readonly store: StateStore;
   readonly journal: Journal;
   readonly breaker: DeletionBreaker;
+  readonly ownershipPace: OwnershipPace;
   readonly clock: Clock;
   readonly log: Log;
   readonly telemetry: Telemetry;

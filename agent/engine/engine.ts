@@ -24,6 +24,7 @@ import { createCauses } from "./causes.ts";
 import { saveHead, tellLoss, type Context } from "./context.ts";
 import { fetchBundles, fetchRetryMs, openStored, takeDocument, type FetchBlob, type Trust } from "./documents.ts";
 import { heal } from "./heal.ts";
+import { createOwnershipPace } from "./ownership-pace.ts";
 import { createRulesInForce } from "./health-rules.ts";
 import { judgeHeld, type Suspicion } from "./judge.ts";
 import { applicationOf, createModel, settle, track, type ApplicationState } from "./model.ts";
@@ -99,6 +100,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     store,
     journal: options.journal,
     breaker: new DeletionBreaker(deletionsAnHour, () => clock.monotonic()),
+    ownershipPace: createOwnershipPace(() => clock.monotonic()),
     clock,
     log,
     telemetry: options.telemetry,

@@ -40,13 +40,19 @@ export async function heal(context: Context, key: string, suspicion: Suspicion):
     return frozen.untilMs === null ? undefined : Math.max(1, frozen.untilMs - now);
   }
   if (isOnce) return createAgain(context, found);
-  const wait = tracked.notBefore - context.clock.monotonic();
+  const wait = Math.max(
+    tracked.notBefore - context.clock.monotonic(),
+    isOfOwnership(found) ? context.ownershipPace.waitMs() : 0,
+  );
   if (wait > 0) return wait;
   const isLabelAlone = found.kind === DriftKind.LABEL_REMOVED && isUntouched(found);
   const mayBeExcepted = seen !== undefined && !isLabelAlone && hasExceptions(run.delivery, parseRefKey(key));
   const excepted = mayBeExcepted ? await exceptedFields(context, found, seen) : undefined;
   return correct(context, found, excepted);
 }
+
+const isOfOwnership = ({ owned, seen, kind }: Case): boolean =>
+  kind === DriftKind.CHANGED && seen !== undefined && compare(owned.baseline!, seen) === "ownershipChanged";
 
 const isUntouched = ({ owned, seen }: Case): boolean => seen !== undefined && compare(owned.baseline!, seen) === "same";
 
@@ -141,6 +147,7 @@ function conclude(
     open(context, found, excepted.explained, excepted.reason);
     return excepted.againMs;
   }
+  if (said === undefined && isOfOwnership(found)) context.ownershipPace.wasSilent();
   if (said === undefined) end(context, application, tracked);
   else healed(context, found, said);
   return undefined;
