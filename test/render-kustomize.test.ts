@@ -39,6 +39,19 @@ test("builds an overlay with what it names elsewhere in the commit: bases, compo
   expect(built).toContain("key: text");
 });
 
+test("builds replacements, in place and from a file", async () => {
+  const built = await build("k", {
+    "k/kustomization.yaml":
+      "resources: [map.yaml, other.yaml]\nreplacements:\n- path: r.yaml\n- source: {kind: ConfigMap, name: a, fieldPath: data.x}\n  targets: [{select: {name: b}, fieldPaths: [data.y]}]",
+    "k/map.yaml": `${map}data: {x: taken}\n`,
+    "k/other.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndata: {y: old, z: old}\n",
+    "k/r.yaml":
+      "source: {kind: ConfigMap, name: a, fieldPath: metadata.name}\ntargets: [{select: {name: b}, fieldPaths: [data.z]}]",
+  });
+  expect(built).toContain('"y": taken');
+  expect(built).toContain("z: a\n");
+});
+
 test("reads a base that holds the overlay itself", async () => {
   const files = {
     "web/kustomization.yaml": "resources: [map.yaml]",

@@ -6,7 +6,8 @@ import { ensurePackages, ensureServers, explain, root } from "./setup.js";
 await explain(async () => {
   await ensurePackages();
   const controllers = process.argv[2] === "drift-cases" ? ["kube-controller-manager"] : [];
-  await ensureServers(["nats-server", "etcd", "kube-apiserver", ...controllers]);
+  const renderers = process.argv[2] === "render" ? ["helm", "kustomize"] : [];
+  await ensureServers(["nats-server", "etcd", "kube-apiserver", ...controllers, ...renderers]);
   const node = join(root, "node_modules", ".bin", "node");
   const child = spawn(node, [join(root, "test/bench/main.ts"), ...process.argv.slice(2)], { stdio: "inherit" });
   await new Promise((resolve) => child.on("exit", (code) => resolve((process.exitCode = code ?? 1))));

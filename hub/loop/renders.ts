@@ -148,7 +148,7 @@ export function createRenders(options: RendersOptions): Renders {
     return (job) => ({ objects, parameters: job.wanted.parameters ?? {} });
   };
 
-  const renderWith = async (job: Job, isFirst: boolean): Promise<Outcome> => {
+  const renderWith = async (job: Job, seen: Seen, isFirst: boolean): Promise<Outcome> => {
     const { key, target, wanted, source } = job;
     try {
       const chart = await openChart(job, options);
@@ -161,7 +161,8 @@ export function createRenders(options: RendersOptions): Renders {
       const outcome = { ok: true, digest: rendered.digest } as const;
       settle(job, outcome, choice);
       const settings = settingsFor(job);
-      const objects = await source.mirror.objects(target.revision, shape.paths);
+      const isSeen = shape.paths.every((path) => seen.objects.has(path));
+      const objects = isSeen ? seen.objects : await source.mirror.objects(target.revision, shape.paths);
       const name = nameOf(settings, shape, { objects, parameters: wanted.parameters ?? {} });
       if (name === undefined) return outcome;
       remember(results, name, { digest: rendered.digest, choice });
@@ -183,10 +184,10 @@ export function createRenders(options: RendersOptions): Renders {
     }
   };
 
-  const renderProved = async (job: Job, chart: string): Promise<Outcome> => {
+  const renderProved = async (job: Job, seen: Seen, chart: string): Promise<Outcome> => {
     const shown = proofs.get(chart);
-    if (shown !== undefined && (await shown)) return await renderWith(job, false);
-    const outcome = renderWith(job, true);
+    if (shown !== undefined && (await shown)) return await renderWith(job, seen, false);
+    const outcome = renderWith(job, seen, true);
     const proof = outcome.then(
       ({ ok }) => ok,
       () => false,
@@ -207,7 +208,7 @@ export function createRenders(options: RendersOptions): Renders {
     }
     const attributes = { application: target.application, revision: target.revision };
     const work = options.telemetry.traced("hub.render", { attributes, parent: options.traceOf(target) }, async () =>
-      settle(job, await renderProved(job, [...chartOf(job, first), wanted.folder].join("\n"))),
+      settle(job, await renderProved(job, seen, [...chartOf(job, first), wanted.folder].join("\n"))),
     );
     if (before === undefined) running.set(reads, work);
     try {

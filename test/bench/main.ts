@@ -6,6 +6,8 @@ import { gitPoll } from "#test/bench/git-poll.ts";
 import { machine, type BenchResult } from "#test/bench/figures.ts";
 import { drift } from "#test/bench/drift.ts";
 import { sessions } from "#test/bench/sessions.ts";
+import { monorepo } from "#test/bench/monorepo.ts";
+import { render } from "#test/bench/render.ts";
 import { memory } from "#test/bench/memory.ts";
 import { commit, quiet, restart } from "#test/bench/fleet.ts";
 
@@ -16,7 +18,9 @@ const benches: Readonly<
   commit,
   drift,
   memory,
+  monorepo,
   quiet,
+  render,
   restart,
   "git-poll": gitPoll,
   sessions,
