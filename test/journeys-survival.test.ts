@@ -39,6 +39,10 @@ async function walk(name: string, text: string): Promise<string> {
   await trio.settled("staging", name, revision);
   await trio.world.ask("promote", "prod", name, revision);
   await trio.settled("prod", name, revision);
+  // The last receipt comes a moment after the status; an agent that still had to tell it would write it down meanwhile.
+  await trio.world.until("the last receipt to be on record", async () =>
+    (await trio.world.git.git("fleet", ["show", `plumbline/record:record/prod/${name}.yaml`])).includes(revision),
+  );
   return revision;
 }
 
