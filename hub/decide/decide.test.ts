@@ -188,6 +188,16 @@ test.each<[string, Partial<Inputs>, string]>([
   ["but for no Promotion that is not signed", signed("all", { ...both, request: "refused" }, completedR2), "run 1"],
   ["removes for a Removal that is signed", signed("head", both, { removals: [removal] }), "remove delete"],
   ["removes for no other", signed("head", { ...both, request: "refused" }, { removals: [removal] }), "run 1"],
+  [
+    "removes for no Removal while the Environment is not declared",
+    { removals: [removal], environments: new Map([...base.environments].filter(([name]) => name !== prod)) },
+    "hold",
+  ],
+  [
+    "nor for one of the whole cluster",
+    { removals: [{ ...removal, scope: { cluster: p1 } }], environments: new Map() },
+    "hold",
+  ],
   ["asks nobody where none are required", { ...proved, trust: () => ({ kind: "refused", because: "" }) }, "run 2"],
 ])("with signers, prod %s", (_name, change, expected) => {
   expect(told(change)).toBe(expected);
@@ -199,6 +209,15 @@ test("what is being removed does not come back for a Removal that somebody chang
   expect(told(signed("head", { ...both, request: "refused" }, { removals: [removal], signed: running }))).toBe(
     "remove delete",
   );
+});
+
+test("a Removal waits for its Environment, and says so; what is being removed already goes on", () => {
+  const undeclared = { ...base, removals: [removal], environments: new Map() };
+  expect(decide(undeclared).waiting.map(({ because }) => because)).toContainEqual(
+    expect.stringContaining("not removed: the Environment prod is not declared or cannot be read"),
+  );
+  const removing: SignedEntry = { application: web, environment: prod, kind: "remove", mode: "delete", commit: r1 };
+  expect(told({ ...undeclared, signed: new Map([...base.signed, [p1, [removing]] as const]) })).toBe("remove delete");
 });
 
 test("asks for signatures since what ran and runs here, and says who has to act when they are missing", () => {

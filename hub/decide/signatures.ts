@@ -36,10 +36,18 @@ export function unsignedRevision(
   return firstClosed(asks, inputs);
 }
 
-/** Undefined when a document may ask something of this environment. */
+/**
+ * Undefined when a document may ask something of this environment. One that is not declared, or cannot be read, may ask for
+ * signatures: nothing is done for it.
+ */
 export function unsignedRequest(key: EntryKey, file: string, inputs: Inputs): Unsigned | undefined {
-  const require = inputs.environments.get(key.environment)?.signatures ?? "off";
-  if (require === "off") return undefined;
+  const environment = inputs.environments.get(key.environment);
+  if (environment === undefined)
+    return {
+      because: `the Environment ${key.environment} is not declared or cannot be read, so nobody can tell whose signature it asks for: declare it, or mend it, until the Removal is done`,
+      examine: [],
+    };
+  if (environment.signatures === "off") return undefined;
   return firstClosed([{ kind: "request", environment: key.environment, file }], inputs);
 }
 

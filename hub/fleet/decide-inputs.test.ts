@@ -33,6 +33,17 @@ test("a decision gets what it needs of the fleet", () => {
   expect(inputs.freezes).toMatchObject([{ name: "holidays", environments: ["prod"], clusters: [], healing: false }]);
 });
 
+test("a broken Environment is none of a decision's environments, while a Removal there is still one of its Removals", () => {
+  const removal = written(
+    "Removal",
+    "go",
+    "spec: {application: podinfo, environment: prod, mode: delete, reason: x}\n",
+  );
+  const inputs = declaredInputs(read({ "prod.yaml": written("Environment", "prod", "spec: {}\n"), "x.yaml": removal }));
+  expect(inputs.environments.size).toBe(0);
+  expect(inputs.removals).toMatchObject([{ application: "podinfo", scope: { environment: "prod" } }]);
+});
+
 describe("closes each gate that a decision cannot judge", () => {
   test("each has a sentence", () => {
     expect(gatesOf(wholeFleet, prod)).toEqual([
