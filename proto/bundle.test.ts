@@ -1,5 +1,7 @@
+import { createCipheriv } from "node:crypto";
+import { zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   addressOf,
   bundleLimits,
@@ -11,6 +13,7 @@ import {
   sealBundle,
   sliceBytes,
 } from "#proto/bundle.ts";
+import { onceAnnotation } from "#proto/hooks.ts";
 import { blobAddress, bundleDigest } from "#proto/ids.ts";
 import { canonicalJson } from "#proto/json.ts";
 import type { KubeObject } from "#proto/object.ts";
@@ -96,4 +99,67 @@ test("names the object that is too large, twice there, or one too many", () => {
   expect(() => canonicalBundle([configMap("a"), configMap("a")])).toThrow("ConfigMap shop/a is in the bundle twice");
   const many = Array.from({ length: bundleLimits.objects + 1 }, (_, n) => configMap(`c${n}`));
   expect(() => canonicalBundle(many)).toThrow(BundleProblem);
+});
+
+const once = (name: string, data: Record<string, string> = {}): KubeObject => {
+  const { metadata, ...rest } = configMap(name, data);
+  return { ...rest, metadata: { ...metadata, annotations: { [onceAnnotation]: "once" } } } as KubeObject;
+};
+
+/** A blob of any plaintext that opens with this key, and whatever address it then has: what a thief of the hub's keys could make. */
+function forged(plain: string, digest = digestOf(Buffer.from(plain.slice(0, Math.max(0, plain.lastIndexOf("\n")))))) {
+  const contentKey = Buffer.alloc(32, 9);
+  const cipher = createCipheriv("aes-256-gcm", contentKey, Buffer.alloc(12));
+  const slices = [Buffer.concat([cipher.update(zstdCompressSync(plain)), cipher.final(), cipher.getAuthTag()])];
+  return openBundle(slices, { address: addressOf(slices), digest, contentKey });
+}
+
+describe("a bundle with what is created once", () => {
+  const header = "plumbline.dev/bundle/v2\n";
+  const objects = canonicalJson([configMap("a")]);
+  const key = "/ConfigMap/shop/token";
+  const created = canonicalJson([once("token", { token: "made up" })]);
+
+  test("opens as it was sealed, and keeps its digest when only the content of that object is another", () => {
+    const sealed = sealBundle([once("token", { token: "1" }), configMap("a")], secret);
+    const other = sealBundle([once("token", { token: "2" }), configMap("a")], secret);
+    expect(openBundle(sealed.slices, sealed).map(({ metadata }) => metadata.name)).toEqual(["a", "token"]);
+    expect(other.digest).toBe(sealed.digest);
+    expect(other.address).not.toBe(sealed.address);
+    expect(() => openBundle(other.slices, sealed)).toThrow("blob does not match its address");
+  });
+
+  test("the form that is forged below is the very one that is sealed", () => {
+    const { digest } = sealBundle([configMap("a"), once("token")], secret);
+    expect(forged(`${header}${objects}\n["${key}"]\n${created}`, digest)).toHaveLength(2);
+  });
+
+  test.each([
+    ["another object than the digest names", `${objects}\n["/ConfigMap/shop/other"]\n${created}`, "its digest names"],
+    ["an object more", `${objects}\n[]\n${created}`, "its digest names"],
+    ["an object less", `${objects}\n["${key}"]\n[]`, "its digest names"],
+    [
+      "an object that is not created once",
+      `${objects}\n["${key}"]\n${canonicalJson([configMap("token")])}`,
+      "its digest",
+    ],
+    ["a line less", `${objects}\n["${key}"]`, "canonical form"],
+    ["a line more", `${objects}\n["${key}"]\n${created}\n[]`, "canonical form"],
+  ])("is refused with %s", (_what, lines, because) => {
+    expect(() => forged(`${header}${lines}`)).toThrow(BundleRefused);
+    expect(() => forged(`${header}${lines}`)).toThrow(because);
+  });
+
+  test("is refused with other objects, or other names, than its signed digest is of", () => {
+    const { digest } = sealBundle([configMap("a"), once("token")], secret);
+    const changed = canonicalJson([configMap("a", { evil: "yes" })]);
+    const other = canonicalJson([once("other")]);
+    expect(() => forged(`${header}${changed}\n["${key}"]\n${created}`, digest)).toThrow("signed digest");
+    expect(() => forged(`${header}${objects}\n["/ConfigMap/shop/other"]\n${other}`, digest)).toThrow("signed digest");
+  });
+
+  test("no later form is taken for one of these", () => {
+    const plain = `plumbline.dev/bundle/v3\n${objects}`;
+    expect(() => forged(plain, digestOf(Buffer.from(plain)))).toThrow("canonical form this agent does not know");
+  });
 });
