@@ -9,7 +9,7 @@ export default defineConfig({
       // On a busy machine a second of work may take many.
       {
         extends: true,
-        test: { name: "unit", include: ["{proto,lib,hub,agent,cli}/**/*.test.ts"], testTimeout: 30_000 },
+        test: { name: "unit", include: ["{proto,lib,hub,agent,cli,tools}/**/*.test.ts"], testTimeout: 30_000 },
       },
       {
         extends: true,

@@ -103,7 +103,7 @@ test("names the object that is too large, twice there, or one too many", () => {
 
 const once = (name: string, data: Record<string, string> = {}): KubeObject => {
   const { metadata, ...rest } = configMap(name, data);
-  return { ...rest, metadata: { ...metadata, annotations: { [onceAnnotation]: "once" } } } as KubeObject;
+  return { ...rest, metadata: { ...metadata, annotations: { [onceAnnotation]: "once" } } };
 };
 
 /** A blob of any plaintext that opens with this key, and whatever address it then has: what a thief of the hub's keys could make. */

@@ -70,3 +70,6 @@ export interface Cluster extends AsyncDisposable {
   /** "gone" when it was not there, or another object has its name now. Throws UnknownKind: that says nothing of the object. */
   delete(address: ObjectAddress, options: DeleteOptions): Promise<"deleted" | "gone">;
 }
+
+/** What finds and follows objects, and changes none: writes for Applications go through a Writer. */
+export type ClusterReader = Pick<Cluster, "kindOf" | "servedKind" | "get" | "list" | "watch">;

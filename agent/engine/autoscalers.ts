@@ -1,4 +1,4 @@
-import type { Cluster, KindInfo } from "#agent/cluster/cluster.ts";
+import type { ClusterReader, KindInfo } from "#agent/cluster/cluster.ts";
 import { ApiError } from "#agent/cluster/errors.ts";
 import { valueAt } from "#agent/drift/paths.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -24,7 +24,7 @@ const kinds = [
 const retries = { firstMs: 1_000, capMs: 300_000 };
 
 type Parts = {
-  cluster: Cluster;
+  cluster: ClusterReader;
   clock: Clock;
   log: Log;
   signal: AbortSignal;

@@ -1,4 +1,4 @@
-import type { Cluster } from "#agent/cluster/cluster.ts";
+import type { ClusterReader } from "#agent/cluster/cluster.ts";
 import type { Trail } from "#agent/health/trail.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
@@ -14,7 +14,7 @@ const leastMs = waitsMs[0]!;
 const spacingMs = 500;
 
 type Parts = {
-  readonly cluster: Cluster;
+  readonly cluster: ClusterReader;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;

@@ -2,7 +2,7 @@ import type { Authority } from "#agent/authority/authority.ts";
 import type { Writer } from "#agent/authority/writer.ts";
 import type { DeletionBreaker } from "#agent/apply/breaker.ts";
 import type { OwnershipPace } from "./ownership-pace.ts";
-import type { Cluster, ObjectAddress } from "#agent/cluster/cluster.ts";
+import type { ClusterReader, ObjectAddress } from "#agent/cluster/cluster.ts";
 import type { Health } from "#agent/health/condition.ts";
 import type { Journal, NewEvent } from "#agent/report/journal.ts";
 import type { Owned, Head } from "#agent/state/head.ts";
@@ -20,12 +20,12 @@ import { entryOf, type ApplicationState, type Model, type Tracked } from "./mode
 
 /** What every part of the engine works with. */
 export type Context = {
-  readonly cluster: Cluster;
+  readonly cluster: ClusterReader;
   readonly clusterId: ClusterId;
   /** The agent's own: nothing is applied there. */
   readonly namespace: string;
   readonly authority: Authority;
-  /** What is written for Applications goes through here, by the ServiceAccount of their delivery; `cluster` writes the agent's own memory. */
+  /** What is written for Applications goes through here, by the ServiceAccount of their delivery; `cluster` only reads. */
   writer(delivery: { readonly serviceAccount: string } | undefined): Writer;
   readonly model: Model;
   readonly store: StateStore;

@@ -1,4 +1,4 @@
-import type { Cluster } from "#agent/cluster/cluster.ts";
+import type { ClusterReader } from "#agent/cluster/cluster.ts";
 import { causeOfNoPods, causeOfPod, lastSaid, lastWarning, newestReplicaSet, worstPod } from "#agent/health/cause.ts";
 import type { Trail } from "#agent/health/trail.ts";
 import type { KubeObject } from "#proto/object.ts";
@@ -6,7 +6,7 @@ import type { KubeObject } from "#proto/object.ts";
 /** Enough to see what is wrong; a thousand Pods of one Deployment fail alike. */
 const looked = 50;
 
-type Looking = { readonly cluster: Cluster; readonly signal: AbortSignal; readonly nowMs: number };
+type Looking = { readonly cluster: ClusterReader; readonly signal: AbortSignal; readonly nowMs: number };
 
 /** Follows a trail to what a person would look up, by at most three requests. Empty when nothing is said. */
 export async function findCause(looking: Looking, trail: Trail): Promise<string> {
