@@ -126,6 +126,27 @@ test("applies a bundle, says so by a receipt, and remembers it over a restart wi
   expect(await writesOf(`agent-${round}`)).toEqual(before);
 });
 
+test("many new Namespaces are looked for by one list, and one of somebody else is still adopted by the rule", async () => {
+  const own = (name: string, labels = {}): KubeObject => ({
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name: `${namespace}-${name}`, labels },
+  });
+  await people.create(own("c", { team: "theirs" }));
+  await take(
+    documents.run(
+      "shop",
+      ["a", "b", "c", "d", "e"].map((name) => own(name, { team: "ours" })),
+    ),
+  );
+  const asked = (await plane.requests()).filter(
+    ({ user, resource }) => user === `agent-${round}` && resource === "namespaces",
+  );
+  const reads = asked.filter(({ verb, uri }) => verb === "get" || (verb === "list" && !uri.includes("labelSelector")));
+  expect(reads.map(({ verb }) => verb).sort()).toEqual(["get", "list"]);
+  expect(events("problem")).toMatchObject([{ object: { name: `${namespace}-c` }, reason: "AdoptionRefused" }]);
+});
+
 test("one changed object costs one write and three bookkeeping writes", async () => {
   await take(documents.run("shop", [shop(), settings("a", { level: "info" }), settings("b", {})]));
   const before = await writesOf(`agent-${round}`);

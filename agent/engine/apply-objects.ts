@@ -5,6 +5,7 @@ import type { Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { describeRef, parseRefKey, refKey, refOf, type KubeObject } from "#proto/object.ts";
 import { backoffMs } from "#lib/retry.ts";
+import { absentNamespaces } from "./absent.ts";
 import type { Desired } from "./bundles.ts";
 import { addressOfKey, record, type Context } from "./context.ts";
 import { end } from "./episodes.ts";
@@ -28,6 +29,8 @@ export type Work = {
   readonly desired: ReadonlyMap<string, Desired>;
   readonly todo: ReadonlySet<string>;
   readonly fresh: Set<string>;
+  /** Objects that are known not to be there, until they are first sent. */
+  readonly absent: Set<string>;
   /** It takes longer than the Application's timeout: told as failed. May be called again and again. */
   readonly late: () => Promise<void>;
 };
@@ -46,6 +49,8 @@ export async function applyStage(
     context,
     stage.objects.filter((object) => todo.has(refKey(refOf(object)))),
   );
+  const unknown = keys.filter((key) => (application.head!.inventory.get(key)?.uid ?? "") === "");
+  for (const key of await absentNamespaces(context, unknown)) work.absent.add(key);
   await eachOf(keys, async (key) => {
     for (let attempt = 1; ; attempt += 1) {
       const failure = await applyOne(context, application, work, key, signal);
@@ -119,7 +124,8 @@ async function applyOne(
   const present = desired.once === true ? desired : await applicable(context, key, desired, owned, run);
   const apply = (found: (there: KubeObject) => void): Promise<KubeObject> => {
     if (desired.once === true) return createOnce(context, context.writer(run.delivery), desired);
-    if (isFirst) return firstContact(context, desired, run, work.fresh.has(namespace), found);
+    const isAbsent = work.absent.delete(key) || work.fresh.has(namespace);
+    if (isFirst) return firstContact(context, desired, run, isAbsent, found);
     return applyServed(context, context.writer(run.delivery), present.object, { force: true });
   };
   const answered: Sent = await context.telemetry.traced("agent.apply.object", { attributes: { object: key } }, () =>

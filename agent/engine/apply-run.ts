@@ -86,7 +86,7 @@ async function applyAll(
   if (todo.size > 0 || surplus || application.head?.run?.digest !== entry.digest)
     await intend(context, application, entry, bundle, todo);
   const late = (): Promise<void> => failLate(context, application, entry, bundle, signal);
-  const work: Work = { desired, todo, fresh: new Set(), late };
+  const work: Work = { desired, todo, fresh: new Set(), absent: new Set(), late };
   for (const stage of stagesOf([...desired.values()].map(({ object }) => object)))
     if ((await applyStage(context, application, stage, work, signal)) === "refused") break;
   await retryPassing(context, application, work, signal);
