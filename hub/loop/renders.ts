@@ -17,7 +17,7 @@ import type { Rendered } from "#hub/render/target.ts";
 import type { Tools } from "#hub/render/tools.ts";
 import { PathRefused } from "#hub/render/workplace.ts";
 import { atMost } from "#lib/at-most.ts";
-import { reasonOf, type Log } from "#lib/log.ts";
+import type { Log } from "#lib/log.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { ApplicationName, BlobAddress, BundleDigest } from "#proto/ids.ts";
 
@@ -173,7 +173,8 @@ export function createRenders(options: RendersOptions): Renders {
         unknown.add(key);
         return { ok: false, because: `no branch of its repository holds ${target.revision}` };
       }
-      if (isProblem(error)) return { ok: false, because: reasonOf(error) };
+      // The message says it all; a cause would say it twice.
+      if (isProblem(error)) return { ok: false, because: (error as Error).message };
       if (error instanceof ChartUnavailable) {
         passing.set(key, performance.now() + passingMs);
         return { ok: false, because: `spec.source.helm.chart: ${error.message}` };
