@@ -1,11 +1,32 @@
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 import { clusterId, type ClusterId } from "#proto/ids.ts";
-import { canonicalJson } from "#proto/json.ts";
 
 /** Longest life of a join token: long enough to paste it into a terminal, short enough to be worthless in a log. */
 export const joinTokenLifeMs = 60 * 60 * 1000;
 
-export type JoinToken = { readonly cluster: ClusterId; readonly jti: string; readonly notAfterMs: number };
+/** What the people of a cluster let its agent do, as `plumb cluster register --profile tenant` takes it. */
+export type TenantProfile = {
+  /** Of which each exists, or is made by the manifests. */
+  readonly namespaces: readonly string[];
+  /** "apps/Deployment", "ConfigMap", "example.com/Mouse=mice" where the plural is not the usual one. */
+  readonly kinds: readonly string[];
+  /** "namespace/name": further ServiceAccounts that Applications may name. */
+  readonly serviceAccounts: readonly string[];
+};
+
+/** Together with the rest a token fits into the 8 KiB that proxies take as a request's line. */
+export const tenantBytesLimit = 5 * 1024;
+
+/** How much of a token this profile is. */
+export const tenantBytes = (tenant: TenantProfile): number => Buffer.byteLength(JSON.stringify(tenant));
+
+export type JoinToken = {
+  readonly cluster: ClusterId;
+  readonly jti: string;
+  readonly notAfterMs: number;
+  /** Whoever holds the token gets the manifests of this profile and of no other; without it, an admin's. */
+  readonly tenant?: TenantProfile;
+};
 export type TokenCheck =
   | { readonly ok: true; readonly token: JoinToken }
   | { readonly ok: false; readonly because: string };
@@ -13,8 +34,9 @@ export type TokenCheck =
 const prefix = "plj1.";
 
 /** A stateless join token: whoever holds it may enrol as that cluster once, until it ends. */
-export function mintJoinToken(cluster: ClusterId, secret: Uint8Array, nowMs: number): string {
-  const body = Buffer.from(canonicalJson({ cluster, jti: randomUUID(), notAfterMs: nowMs + joinTokenLifeMs }));
+export function mintJoinToken(cluster: ClusterId, secret: Uint8Array, nowMs: number, tenant?: TenantProfile): string {
+  const token = { cluster, jti: randomUUID(), notAfterMs: nowMs + joinTokenLifeMs, ...(tenant && { tenant }) };
+  const body = Buffer.from(JSON.stringify(token));
   return `${prefix}${body.toString("base64url")}.${mac(body, secret).toString("base64url")}`;
 }
 
@@ -25,14 +47,10 @@ export function checkJoinToken(text: string, secret: Uint8Array, nowMs: number):
   const expected = mac(bytes, secret);
   if (more.length > 0 || given.length !== expected.length || !timingSafeEqual(given, expected))
     return { ok: false, because: "the join token is not of this hub" };
-  const { cluster, jti, notAfterMs } = JSON.parse(bytes.toString("utf8")) as {
-    cluster: string;
-    jti: string;
-    notAfterMs: number;
-  };
+  const { cluster, jti, notAfterMs, tenant } = JSON.parse(bytes.toString("utf8")) as JoinToken;
   if (nowMs > notAfterMs)
     return { ok: false, because: `the join token has ended: run plumb cluster register ${cluster} again` };
-  return { ok: true, token: { cluster: clusterId(cluster), jti, notAfterMs } };
+  return { ok: true, token: { cluster: clusterId(cluster), jti, notAfterMs, ...(tenant && { tenant }) } };
 }
 
 const mac = (body: Uint8Array, secret: Uint8Array): Buffer =>

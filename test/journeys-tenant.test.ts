@@ -116,6 +116,9 @@ test("what register prints for a tenant is accepted as it is, and its agent join
   expect(kubectl.child.exitCode).toBe(0);
   kubeconfig = await tokenKubeconfig();
   const answer = await world.ask<RegisterAnswer>("cluster", "register", "eu-1", ...limits);
+  const token = /--token (\S+)/.exec(answer.joinCommand)![1]!;
+  const link = await fetch(`${world.hubUrl}/join/eu-1?token=${token}&profile=admin`);
+  expect(await link.text()).toBe(answer.paste);
   await world.join("eu-1", answer, kubeconfig, ...settings);
   await world.until("the shop to run", async () => (await running("shop"))?.phase === "Applied");
   expect(await level("shop", "a")).toBe("info");

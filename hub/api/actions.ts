@@ -1,5 +1,5 @@
-import type { TenantProfile } from "#hub/api/tenant-profile.ts";
 import type { Actor } from "#hub/api/authorise.ts";
+import type { TenantProfile } from "#proto/token.ts";
 
 /** What people ask for, done as commits. Each refusal says why and what to do. */
 export interface Actions {
@@ -32,7 +32,7 @@ export interface Actions {
     actor: Actor,
     rewrite: { repository: string; branch: string | undefined; to: string | undefined; reason: string },
   ): Promise<Outcome<{ commit: string; file: string; branch: string; from: string; to: string }>>;
-  /** Manifests for a token that this hub gave; undefined for any other. */
+  /** Manifests for a token that this hub gave, of the profile that it was given for; undefined for any other. */
   paste(cluster: string, token: string): string | undefined;
   /** Looks at a repository now. False when no such repository is followed. */
   webhook(repository: string, headers: Headers, body: Uint8Array): Promise<{ ok: boolean; because: string }>;

@@ -1,5 +1,6 @@
 import { stringify } from "yaml";
-import { tenantRights, tenantSettings, type TenantProfile } from "./tenant-profile.ts";
+import type { TenantProfile } from "#proto/token.ts";
+import { tenantRights, tenantSettings } from "./tenant-profile.ts";
 
 /**
  * What a member cluster needs to run an agent, for `kubectl apply -f -`. Without a Tenant's profile it is Admin, which is

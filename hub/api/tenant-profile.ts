@@ -1,14 +1,5 @@
 import { stringify } from "yaml";
-
-/** What the people of a cluster let its agent do, as `plumb cluster register --profile tenant` takes it. */
-export type TenantProfile = {
-  /** Of which each exists, or is made by the manifests. */
-  readonly namespaces: readonly string[];
-  /** "apps/Deployment", "ConfigMap", "example.com/Mouse=mice" where the plural is not the usual one. */
-  readonly kinds: readonly string[];
-  /** "namespace/name": further ServiceAccounts that Applications may name. */
-  readonly serviceAccounts: readonly string[];
-};
+import type { TenantProfile } from "#proto/token.ts";
 
 /** The ServiceAccount that writes for Applications which name none. */
 export const tenantDefaultAccount = "plumbline-agent/plumbline-deployer";
@@ -108,3 +99,14 @@ export const tenantSettings = ({ namespaces, kinds }: TenantProfile): Record<str
   PLUMBLINE_ALLOW_NAMESPACES: namespaces.join(","),
   PLUMBLINE_ALLOW_KINDS: kinds.map((kind) => kind.split("=")[0]).join(","),
 });
+
+/** The same for `plumb agent join`, which runs an agent outside its cluster. */
+export function tenantFlags(profile: TenantProfile): string {
+  const settings = tenantSettings(profile);
+  return [
+    "--profile tenant",
+    `--default-service-account ${settings["PLUMBLINE_DEFAULT_SERVICE_ACCOUNT"]}`,
+    `--allow-namespaces ${settings["PLUMBLINE_ALLOW_NAMESPACES"]}`,
+    `--allow-kinds ${settings["PLUMBLINE_ALLOW_KINDS"]}`,
+  ].join(" ");
+}

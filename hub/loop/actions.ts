@@ -4,7 +4,7 @@ import { stringify } from "yaml";
 import type { Actions, Outcome } from "#hub/api/actions.ts";
 import type { Actor } from "#hub/api/authorise.ts";
 import { agentManifests } from "#hub/api/paste.ts";
-import type { TenantProfile } from "#hub/api/tenant-profile.ts";
+import { tenantFlags } from "#hub/api/tenant-profile.ts";
 import { describeFollow } from "#hub/decide/inputs.ts";
 import { kinds } from "#hub/fleet/kinds/kinds.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
@@ -14,12 +14,20 @@ import type { GitSigner } from "#hub/git/sign.ts";
 import type { Identity } from "#hub/identity/identity.ts";
 import { refuse, type Refusal } from "#hub/loop/refusal.ts";
 import type { RecordStore } from "#hub/loop/records.ts";
+import { findRevision } from "#hub/loop/find-revision.ts";
 import { createAcceptRewrite } from "#hub/loop/accept-rewrite.ts";
 import type { Source } from "#hub/loop/sources.ts";
 import { describeStop } from "#hub/loop/stops.ts";
 import type { Clock } from "#lib/clock.ts";
 import { clusterId, environmentName, applicationName, isDnsLabel, type ClusterId, type Revision } from "#proto/ids.ts";
-import { checkJoinToken, joinTokenLifeMs, mintJoinToken } from "#proto/token.ts";
+import {
+  checkJoinToken,
+  joinTokenLifeMs,
+  mintJoinToken,
+  tenantBytes,
+  tenantBytesLimit,
+  type TenantProfile,
+} from "#proto/token.ts";
 
 const pushTries = 5;
 const provedLooks = 10;
@@ -106,7 +114,8 @@ export function createActions(parts: ActionParts): Actions {
     const ca = new X509Certificate(identity.authority.certificatePem);
     const caPin = `sha256:${createHash("sha256").update(ca.raw).digest("hex")}`;
     const line = { hub: parts.grpcAddress, token, caPin, root: identity.fingerprint };
-    const command = `plumb agent join --hub ${line.hub} --ca-pin ${caPin} --root ${line.root} --token ${token} --kubeconfig FILE`;
+    const flags = tenant === undefined ? "" : ` ${tenantFlags(tenant)}`;
+    const command = `plumb agent join --hub ${line.hub} --ca-pin ${caPin} --root ${line.root} --token ${token}${flags} --kubeconfig FILE`;
     return {
       line,
       command,
@@ -121,6 +130,12 @@ export function createActions(parts: ActionParts): Actions {
           400,
           `${name} cannot be a cluster's name`,
           "use lower-case letters, digits and hyphens, at most 63",
+        );
+      if (tenant !== undefined && tenantBytes(tenant) > tenantBytesLimit)
+        return refuse(
+          400,
+          `the tenant's namespaces, kinds and ServiceAccounts are ${tenantBytes(tenant)} bytes, at most ${tenantBytesLimit} fit into a join token`,
+          "list fewer, or widen the limits and Roles on the cluster itself: docs/authority.md",
         );
       const cluster = clusterId(name);
       await records.load();
@@ -141,7 +156,7 @@ export function createActions(parts: ActionParts): Actions {
           ? await change(actor, () => ({ path, document, subject: `register ${name}`, reason: "", value: {} }))
           : ({ ok: true, commit: fleetSource.head(parts.branch) ?? "", file: known.file } as const);
       if (!outcome.ok) return outcome;
-      const token = mintJoinToken(cluster, identity.tokenSecret, clock.now());
+      const token = mintJoinToken(cluster, identity.tokenSecret, clock.now(), tenant);
       const { command, paste } = joinOf(token, tenant);
       const expiresAt = new Date(clock.now() + joinTokenLifeMs).toISOString();
       return {
@@ -177,11 +192,11 @@ export function createActions(parts: ActionParts): Actions {
           `no revision of ${application} has been proved before ${environment}`,
           "wait for the environment before it, or name a revision",
         );
-      const found = await source.mirror.resolve(asked);
+      const found = await findRevision(source, asked, clock);
       if (found === undefined)
         return refuse(
           404,
-          `${asked} is no commit of ${application}'s repository`,
+          `${asked} is no commit of ${application}'s repository${afterThat(source.problem())}`,
           "push it first, or name more digits",
         );
       return change(actor, (fleet) => {
@@ -248,7 +263,8 @@ export function createActions(parts: ActionParts): Actions {
 
     paste(cluster, token) {
       const check = checkJoinToken(token, identity.tokenSecret, clock.now());
-      return check.ok && check.token.cluster === cluster ? joinOf(token).paste : undefined;
+      if (!check.ok || check.token.cluster !== cluster) return undefined;
+      return joinOf(token, check.token.tenant).paste;
     },
 
     async webhook(repository, headers, body) {
@@ -273,6 +289,8 @@ async function provedSoon(parts: ActionParts, environment: string, application: 
     await parts.clock.sleep(provedLookMs);
   }
 }
+
+const afterThat = (problem: string): string => (problem === "" ? "" : `, which cannot be reached now: ${problem}`);
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, " ").trim();
 

@@ -1,0 +1,181 @@
+import { mkdtempDisposable } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { Actions } from "#hub/api/actions.ts";
+import type { Actor } from "#hub/api/authorise.ts";
+import type { Fleet } from "#hub/fleet/fleet.ts";
+import { fleetReader } from "#hub/fleet/read.ts";
+import { createGitSigner } from "#hub/git/sign.ts";
+import { createIdentity, loadIdentity, saveIdentity } from "#hub/identity/identity.ts";
+import { createActions } from "#hub/loop/actions.ts";
+import { lookLimitMs } from "#hub/loop/find-revision.ts";
+import { openRecords } from "#hub/loop/records.ts";
+import { openSource, type Source } from "#hub/loop/sources.ts";
+import { systemClock } from "#lib/clock.ts";
+import { silentLog } from "#lib/log.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
+import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
+import { application, environment, yaml } from "#test/harness/manifests.ts";
+
+const ann: Actor = { name: "ann", roles: [] };
+const fleetFiles = {
+  "fleet/environments.yaml": [
+    environment("dev", { follow: "main" }),
+    environment("prod", { promotedFrom: ["dev"] }),
+  ].join("---\n"),
+  "fleet/repository.yaml": yaml({
+    apiVersion: "plumbline.dev/v1",
+    kind: "Repository",
+    metadata: { name: "shop" },
+    spec: { url: "https://git.example/shop.git" },
+  }),
+  "fleet/shop.yaml": application("shop", {
+    path: "deploy",
+    namespace: "shop",
+    environments: ["dev", "prod"],
+    repository: "shop",
+  }),
+};
+
+let stack: AsyncDisposableStack;
+let git: GitServer;
+let actions: Actions;
+let clock: VirtualClock;
+let shop: Source;
+
+/** The hub's actions on real repositories that nothing but a question makes it look at. */
+beforeEach(async () => {
+  stack = new AsyncDisposableStack();
+  git = stack.use(await startGitServer());
+  const folder = stack.use(await mkdtempDisposable(join(tmpdir(), "plumbline-actions-")));
+  clock = new VirtualClock();
+  const stopped = new AbortController();
+  stack.defer(() => stopped.abort(new Error("the test ends")));
+  const open = async (name: string): Promise<Source> => {
+    const source = await openSource(
+      { name, url: await git.createRepository(name), remote: {}, follows: () => ["main"] },
+      {
+        dataFolder: folder.path,
+        searchPath: process.env["PATH"] ?? "",
+        allowedHosts: new Set(["127.0.0.1"]),
+        intervalMs: 3_600_000,
+        clock: systemClock,
+        log: silentLog,
+        signal: stopped.signal,
+        onMove: () => undefined,
+      },
+    );
+    stack.defer(() => source.stop());
+    return source;
+  };
+  const fleetSource = await open("fleet");
+  shop = await open("shop");
+  await git.commit("fleet", "main", fleetFiles, "the fleet");
+  await git.commit("shop", "main", { "deploy/a.yaml": "a: 1\n" }, "first");
+  await Promise.all([fleetSource.following.look(), shop.following.look()]);
+  const read = fleetReader();
+  let fleet: Fleet;
+  const refresh = async (): Promise<void> => {
+    fleet = read(await fleetSource.mirror.contents(fleetSource.head("main")!, "fleet")).fleet;
+  };
+  await refresh();
+  const path = join(folder.path, "identity.json");
+  await saveIdentity(path, await createIdentity(clock.now()));
+  const identity = await loadIdentity(path);
+  const signer = createGitSigner(identity.gitKey);
+  const fetch = (): Promise<void> => fleetSource.following.look();
+  actions = createActions({
+    identity,
+    signer,
+    fleetSource,
+    branch: "main",
+    folder: "fleet",
+    fleet: () => fleet,
+    refresh,
+    round: () => Promise.resolve(),
+    sourceOf: (name) => (name === "shop" ? shop : undefined),
+    sourceByName: () => undefined,
+    webhookSecretFile: () => undefined,
+    records: openRecords({ mirror: fleetSource.mirror, fetch }, signer, clock, silentLog),
+    inUse: () => [],
+    revoked: () => Promise.resolve(),
+    grpcAddress: "hub.example:7443",
+    agentImage: "agent:1",
+    clock,
+  });
+});
+afterEach(() => stack.disposeAsync());
+
+const promote = (revision: string) =>
+  actions.promote(ann, { environment: "prod", application: "shop", revision, reason: "", allowPrune: undefined });
+
+test("a revision that was pushed a moment ago is promoted: the hub looks at its repository before it says no", async () => {
+  const pushed = await git.commit("shop", "main", { "deploy/a.yaml": "a: 2\n" }, "second");
+  expect(await shop.mirror.resolve(pushed)).toBeUndefined();
+  expect(await promote(pushed.slice(0, 10))).toMatchObject({ ok: true, revision: pushed });
+  expect(await git.git("fleet", ["show", "main:fleet/promotions/prod/shop.yaml"])).toContain(pushed);
+});
+
+test("what is known is promoted without a look, and what is nowhere is refused after one", async () => {
+  const known = shop.head("main")!;
+  let looks = 0;
+  git.onRequest = (name) => void (looks += name === "shop" ? 1 : 0);
+  expect(await promote(known)).toMatchObject({ ok: true, revision: known });
+  expect(looks).toBe(0);
+  expect(await promote("deadbeef")).toMatchObject({
+    ok: false,
+    status: 404,
+    message: "deadbeef is no commit of shop's repository",
+  });
+});
+
+test("a repository that cannot be reached is named as the reason, and one that hangs keeps nobody waiting", async () => {
+  git.failWith("401");
+  expect(await promote("deadbeef")).toMatchObject({
+    ok: false,
+    message: expect.stringContaining("shop's repository, which cannot be reached now: ") as string,
+  });
+  git.failWith("hang");
+  let answered = false;
+  const answer = promote("deadbeef").finally(() => (answered = true));
+  while (clock.sleeping === 0) await new Promise((resolve) => setImmediate(resolve));
+  await clock.advance(lookLimitMs - 1);
+  expect(answered).toBe(false);
+  await clock.advance(1);
+  expect(await answer).toMatchObject({ ok: false, status: 404 });
+});
+
+const tenant = { namespaces: ["shop"], kinds: ["ConfigMap"], serviceAccounts: ["shop/deployer"] };
+const tokenOf = (command: string): string => /--token (\S+)/.exec(command)![1]!;
+
+test("the link of a tenant's registration gives the tenant's manifests, and no other registration's token changes them", async () => {
+  const registered = await actions.register(ann, { name: "eu-1", labels: {}, tenant });
+  if (!registered.ok) throw new Error(registered.message);
+  expect(registered.joinCommand).toContain(
+    " --profile tenant --default-service-account plumbline-agent/plumbline-deployer --allow-namespaces shop --allow-kinds ConfigMap ",
+  );
+  const token = tokenOf(registered.joinCommand);
+  expect(actions.paste("eu-1", token)).toBe(registered.paste);
+  expect(registered.paste).toContain("PLUMBLINE_PROFILE: tenant");
+  expect(registered.paste).not.toContain("cluster-admin");
+
+  const admin = await actions.register(ann, { name: "eu-2", labels: {} });
+  if (!admin.ok) throw new Error(admin.message);
+  expect(admin.joinCommand).not.toContain("--profile");
+  expect(actions.paste("eu-2", tokenOf(admin.joinCommand))).toBe(admin.paste);
+  expect(admin.paste).toContain("cluster-admin");
+  expect(actions.paste("eu-1", tokenOf(admin.joinCommand))).toBeUndefined();
+  expect(actions.paste("eu-2", token)).toBeUndefined();
+});
+
+test("a tenant whose lists fit into no link is refused before anything is committed", async () => {
+  const namespaces = Array.from({ length: 100 }, (_, n) => `${"n".repeat(55)}-${n}`);
+  const head = await git.git("fleet", ["rev-parse", "main"]);
+  expect(await actions.register(ann, { name: "eu-1", labels: {}, tenant: { ...tenant, namespaces } })).toMatchObject({
+    ok: false,
+    status: 400,
+    message: expect.stringContaining("at most 5120 fit into a join token") as string,
+  });
+  expect(await git.git("fleet", ["rev-parse", "main"])).toBe(head);
+});
