@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "#cli/client.ts";
 import type { CliConfig } from "#cli/config.ts";
 import { CliError, exitCode, usage } from "#cli/errors.ts";
@@ -6,13 +7,17 @@ import type { ChangeAnswer, RewriteAnswer, HistoryAnswer, StatusAnswer, StatusRo
 
 const pollMs = 1_000;
 
+export type PromoteOptions = { reason: string; allowPrune?: string; wait?: boolean };
+export type RemoveOptions = { environment?: string; cluster?: string; orphan?: boolean; reason: string };
+export type AcceptOptions = { to?: string; reason: string };
+
 /** `plumb promote ENVIRONMENT APPLICATION [REVISION]`: a commit on main that asks for a revision. */
 export async function promote(
   config: CliConfig,
   environment: string,
   application: string,
   revision: string | undefined,
-  options: { reason: string; allowPrune?: string; wait?: boolean; output: Format },
+  options: PromoteOptions & { output: Format },
   signal: AbortSignal,
 ): Promise<void> {
   const body = {
@@ -27,7 +32,8 @@ export async function promote(
     options.output,
     answer,
     () =>
-      `promoted ${application} ${shortRevision(answer.revision)} to ${environment} in ${answer.file} (commit ${shortRevision(answer.commit)})\n`,
+      `promoted ${application} ${shortRevision(answer.revision)} to ${environment} in ${answer.file} (commit ${shortRevision(answer.commit)})\n${options.wait === true ? "" : `next: plumb why ${environment}/${application}\n`}`,
+    () => [`application/${environment}/${application}`],
   );
   if (options.wait === true) await waitFor(config, environment, application, answer.revision, signal);
 }
@@ -53,7 +59,7 @@ async function waitFor(
       row === undefined ? "not seen yet" : (row.reasons[0] ?? `${row.settled} of ${row.clusters} clusters settled`);
     if (why !== said) hint(`${age(Date.now() - started)}  ${why}`);
     said = why;
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    await sleep(pollMs, undefined, { signal }).catch(() => undefined);
   }
   throw new CliError(exitCode.interrupted, "stopped waiting; the promotion goes on");
 }
@@ -65,7 +71,7 @@ const isThere = (row: StatusRow, revision: string): boolean =>
 export async function remove(
   config: CliConfig,
   application: string,
-  options: { environment?: string; cluster?: string; orphan?: boolean; reason: string; output: Format },
+  options: RemoveOptions & { output: Format },
 ): Promise<void> {
   const { environment, cluster } = options;
   if ((environment === undefined) === (cluster === undefined)) throw usage("name either --environment or --cluster");
@@ -83,6 +89,7 @@ export async function remove(
     answer,
     () =>
       `removed ${application} from ${environment ?? cluster} in ${answer.file} (commit ${shortRevision(answer.commit)}): ${what}\n`,
+    () => [`application/${environment ?? cluster}/${application}`],
   );
 }
 
@@ -91,7 +98,7 @@ export async function acceptRewrite(
   config: CliConfig,
   repository: string,
   branch: string | undefined,
-  options: { to?: string; reason: string; output: Format },
+  options: AcceptOptions & { output: Format },
 ): Promise<void> {
   const { to, reason } = options;
   const body = { repository, reason, ...(branch && { branch }), ...(to && { to }) };
@@ -101,30 +108,38 @@ export async function acceptRewrite(
     answer,
     () =>
       `${answer.branch} of ${repository} goes on from ${shortRevision(answer.to) || "nothing"}, and no longer from ${shortRevision(answer.from)} (${answer.file}, commit ${shortRevision(answer.commit)})\n`,
+    () => [`repository/${repository}`],
   );
 }
 
 /** `plumb history`: what was asked for, and what came of it. */
 export async function history(config: CliConfig, options: { output: Format }): Promise<void> {
   const answer = await ask<HistoryAnswer>(config, "GET", "/api/v1/history");
-  print(options.output, answer, () => {
-    const now = Date.now();
-    const commits = answer.commits.slice(0, 20).map(({ commit, at, promoter, subject }) => [
+  print(
+    options.output,
+    answer,
+    () => historyText(config, answer),
+    () => answer.commits.map(({ commit }) => `commit/${commit}`),
+  );
+}
+
+function historyText(config: CliConfig, answer: HistoryAnswer): string {
+  const now = Date.now();
+  const commits = answer.commits.slice(0, 20).map(({ commit, at, promoter, subject }) => [
+    age(now - Date.parse(at)),
+    shortRevision(commit),
+    // In question what nobody has proved.
+    promoter.kind === "known" ? promoter.name : `${promoter.claims.replace(/ <.*/, "")}?`,
+    subject,
+  ]);
+  const events = answer.events
+    .slice(0, 50)
+    .map(({ at, cluster, environment, application, what, text }) => [
       age(now - Date.parse(at)),
-      shortRevision(commit),
-      // In question what nobody has proved.
-      promoter.kind === "known" ? promoter.name : `${promoter.claims.replace(/ <.*/, "")}?`,
-      subject,
+      cluster,
+      `${environment}/${application}`,
+      what,
+      text,
     ]);
-    const events = answer.events
-      .slice(0, 50)
-      .map(({ at, cluster, environment, application, what, text }) => [
-        age(now - Date.parse(at)),
-        cluster,
-        `${environment}/${application}`,
-        what,
-        text,
-      ]);
-    return `${table(["AGE", "COMMIT", "BY", "WHAT"], commits, config.width)}\n${table(["AGE", "CLUSTER", "APPLICATION", "EVENT", "WHAT"], events, config.width)}`;
-  });
+  return `${table(["AGE", "COMMIT", "BY", "WHAT"], commits, config.width)}\n${table(["AGE", "CLUSTER", "APPLICATION", "EVENT", "WHAT"], events, config.width)}`;
 }

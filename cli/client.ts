@@ -1,5 +1,5 @@
 import type { CliConfig } from "#cli/config.ts";
-import { CliError, exitCode } from "#cli/errors.ts";
+import { CliError, exitCode, usage } from "#cli/errors.ts";
 import type { ErrorAnswer } from "#proto/api.ts";
 
 const answerWithinMs = 60_000;
@@ -12,8 +12,20 @@ export async function ask<Answer>(
   body?: object,
 ): Promise<Answer> {
   const response = await send(config, method, path, AbortSignal.timeout(answerWithinMs), body);
-  return (await response.json()) as Answer;
+  const said = await response.text();
+  try {
+    return JSON.parse(said) as Answer;
+  } catch {
+    throw noHub(config);
+  }
 }
+
+const noHub = ({ hub }: CliConfig): CliError =>
+  new CliError(
+    exitCode.unreachable,
+    `what answers at ${hub} is no hub`,
+    "name the hub's HTTP address by --hub or PLUMBLINE_HUB",
+  );
 
 /** The data of server-sent events, as they come, until the signal. */
 export async function* follow<Message>(config: CliConfig, path: string, signal: AbortSignal): AsyncGenerator<Message> {
@@ -41,6 +53,8 @@ async function send(
   signal: AbortSignal,
   body?: object,
 ): Promise<Response> {
+  if (!/^https?:$/.test(URL.parse(config.hub)?.protocol ?? ""))
+    throw usage(`${config.hub} is no address of a hub: write http://HOST:PORT or https://HOST`);
   const headers: Record<string, string> = {};
   if (config.token !== undefined) headers["authorization"] = `Bearer ${config.token}`;
   if (body !== undefined) headers["content-type"] = "application/json";
@@ -56,18 +70,26 @@ async function send(
     if (signal.aborted && (signal.reason as Error).name !== "TimeoutError") throw cause;
     throw new CliError(
       exitCode.unreachable,
-      `the hub at ${config.hub} does not answer`,
+      `the hub at ${config.hub} does not answer${codeOf(cause)}`,
       "start one with plumb hub, or name it by --hub or PLUMBLINE_HUB",
     );
   }
   if (response.ok) return response;
   const said = (await response.json().catch(() => undefined)) as ErrorAnswer | undefined;
-  const message = said?.error.message ?? `the hub answered ${response.status}`;
-  throw new CliError(codeFor(response.status), message, said?.error.do ?? "");
+  // A hub says what is not there; another server has only its page.
+  if (said?.error === undefined && response.status === 404) throw noHub(config);
+  const message = said?.error?.message ?? `the hub answered ${response.status}`;
+  throw new CliError(codeFor(response.status), message, said?.error?.do ?? "");
+}
+
+/** Why not, as the system names it: ECONNREFUSED is another problem than ENOTFOUND. */
+function codeOf(error: unknown): string {
+  const code = error instanceof Error && (error.cause as { code?: unknown } | undefined)?.code;
+  return typeof code === "string" ? ` (${code})` : "";
 }
 
 function codeFor(status: number): number {
   if (status === 401 || status === 403) return exitCode.notAllowed;
   if (status === 409) return exitCode.no;
-  return status === 503 ? exitCode.unreachable : exitCode.failed;
+  return status === 502 || status === 503 || status === 504 ? exitCode.unreachable : exitCode.failed;
 }

@@ -1,8 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "#cli/client.ts";
 import type { CliConfig } from "#cli/config.ts";
 import { CliError, exitCode, usage } from "#cli/errors.ts";
 import { age, hint, print, shortRevision, symbol, table, type Format } from "#cli/output.ts";
 import type { ChangeAnswer, ClusterAnswer, ClusterRow, ProblemRow, RegisterAnswer } from "#proto/api.ts";
+
+const lookEveryMs = 1_000;
 
 export async function listClusters(config: CliConfig, options: { output: Format }): Promise<void> {
   const rows = await ask<ClusterRow[]>(config, "GET", "/api/v1/clusters");
@@ -78,7 +81,13 @@ function clusterText(config: CliConfig, cluster: ClusterAnswer): string {
   const exceptional = cluster.running.flatMap(({ exceptional }) =>
     exceptional.map(({ object, health, reason }) => `  ${symbol(config, health)} ${object}: ${reason}\n`),
   );
-  return `${top}\n${rows.length === 0 ? "nothing is reported yet\n" : table(head, rows, config.width)}${problems.join("")}${exceptional.join("")}`;
+  return `${top}\n${rows.length === 0 ? "nothing is reported yet\n" : table(head, rows, config.width)}${problems.join("")}${exceptional.join("")}${nextText(cluster)}`;
+}
+
+/** The question to ask next about what is not well, worst first as the rows are. */
+function nextText({ cluster, running }: ClusterAnswer): string {
+  const worst = running.find(({ health, drifted, reason }) => health !== "Current" || drifted > 0 || reason !== "");
+  return worst === undefined ? "" : `\nnext: plumb why ${cluster} ${worst.application}\n`;
 }
 
 function problemLine(config: CliConfig, { object, reason, message, nextTryInMs }: ProblemRow): string {
@@ -90,7 +99,7 @@ function problemLine(config: CliConfig, { object, reason, message, nextTryInMs }
 }
 
 export type RegisterOptions = {
-  label: string[];
+  label?: string[];
   wait?: boolean;
   profile?: string;
   namespaces?: string;
@@ -116,8 +125,9 @@ export async function registerCluster(
   config: CliConfig,
   name: string,
   options: RegisterOptions & { output: Format },
+  signal: AbortSignal,
 ): Promise<void> {
-  const labels = Object.fromEntries(options.label.map(parseLabel));
+  const labels = Object.fromEntries((options.label ?? []).map(parseLabel));
   const tenant = tenantOf(options);
   const answer = await ask<RegisterAnswer>(config, "POST", "/api/v1/clusters", {
     name,
@@ -132,7 +142,7 @@ export async function registerCluster(
       tenant === undefined ? joinText(name, answer) : answer.paste,
     () => [`cluster/${name}`],
   );
-  if (options.wait === true) await waitUntilJoined(config, name);
+  if (options.wait === true) await waitUntilJoined(config, name, signal);
 }
 
 const joinText = (name: string, answer: RegisterAnswer): string =>
@@ -145,15 +155,15 @@ On a machine that can reach the new cluster, within 1 hour:
   plumb cluster register ${name} -o json | jq -r .paste | kubectl apply -f -
 `;
 
-async function waitUntilJoined(config: CliConfig, name: string): Promise<void> {
+async function waitUntilJoined(config: CliConfig, name: string, signal: AbortSignal): Promise<void> {
   const started = Date.now();
   hint(`waiting for ${name} …`);
-  for (;;) {
+  while (!signal.aborted) {
     const cluster = await ask<ClusterAnswer>(config, "GET", `/api/v1/clusters/${name}`);
     if (cluster.state === "Connected") return hint(`${name} joined after ${age(Date.now() - started)}`);
     if (Date.now() - started > 3_600_000)
       throw new CliError(exitCode.no, `${name} did not join within an hour`, "register it again");
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await sleep(lookEveryMs, undefined, { signal }).catch(() => undefined);
   }
 }
 
@@ -169,6 +179,7 @@ export async function revokeCluster(
     options.output,
     answer,
     () => `revoked ${name} (commit ${shortRevision(answer.commit)}); it keeps everything it runs\n`,
+    () => [`cluster/${name}`],
   );
 }
 

@@ -26,11 +26,11 @@ export type GlobalOptions = { hub?: string; tokenFile?: string; color?: boolean 
 
 export async function readConfig(env: NodeJS.ProcessEnv, given: GlobalOptions): Promise<OfflineConfig> {
   const { isTTY, columns } = process.stdout;
-  const file = given.tokenFile ?? env["PLUMBLINE_TOKEN_FILE"];
+  const file = given.tokenFile ?? (env["PLUMBLINE_TOKEN_FILE"] || undefined);
   const token = file === undefined ? env["PLUMBLINE_TOKEN"] : await readToken(file);
   const locale = env["LC_ALL"] || env["LC_CTYPE"] || env["LANG"] || "";
   return {
-    hub: (given.hub ?? env["PLUMBLINE_HUB"] ?? "http://127.0.0.1:8080").replace(/\/$/, ""),
+    hub: (given.hub ?? (env["PLUMBLINE_HUB"] || "http://127.0.0.1:8080")).replace(/\/$/, ""),
     token: token || undefined,
     colour: isTTY && given.color !== false && !env["NO_COLOR"],
     unicode: /utf-?8/i.test(locale),

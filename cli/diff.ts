@@ -3,6 +3,7 @@ import { CliError, exitCode } from "#cli/errors.ts";
 import { compareObjects, withoutSecrets, type ObjectChange } from "#cli/offline/compare.ts";
 import { hint, print, shortRevision } from "#cli/output.ts";
 import { renderedByHub, renderedHere, type RenderOptions } from "#cli/render.ts";
+import { counted } from "#lib/counted.ts";
 import type { RenderedAnswer } from "#proto/api.ts";
 import type { KubeObject } from "#proto/object.ts";
 
@@ -32,7 +33,7 @@ export async function diff(
   );
   hint(
     isDifferent
-      ? `${application} on ${now.cluster}: ${changes.length} objects differ between ${shortRevision(before.revision)}${revision === undefined ? ", which runs," : ""} and the ${now.revision}`
+      ? `${application} on ${now.cluster}: ${counted(changes.length, "object")} ${changes.length === 1 ? "differs" : "differ"} between ${shortRevision(before.revision)}${revision === undefined ? ", which runs," : ""} and the ${now.revision}`
       : `${application} on ${now.cluster}: nothing differs`,
   );
   if (isDifferent && changes.length === 0) hint("only the values of Secrets differ, which the hub does not show");

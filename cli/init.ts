@@ -26,6 +26,7 @@ ${access}
 next:  plumb hub --fleet https://host/fleet.git
        export PLUMBLINE_TOKEN_FILE=${tokenFile}; plumb status
 `,
+    () => [path, tokenFile],
   );
 }
 

@@ -24,10 +24,18 @@ test("a narrow terminal loses the right end of a line, a pipe loses nothing", ()
   expect(table(["NAME", "REASON"], rows, undefined)).toContain("2.9.1 not found");
 });
 
-test("colours do not count as width, and a line that is cut has none left to run over", () => {
+test("on a narrow terminal the widest columns give way, and the last one stays in sight", () => {
+  const rows = [["4m", "Deployment shop/web", "spec.replicas  3 → 9", "healed in 38ms"]];
+  expect(table(["SEEN", "OBJECT", "FIELD", "STATE"], rows, 50)).toBe(
+    "SEEN  OBJECT          FIELD          STATE\n4m    Deployment sh…  spec.replica…  healed in 38…\n",
+  );
+});
+
+test("colours do not count as width, and a cell that is cut has none left to run over", () => {
   const red = symbol({ ...plain, colour: true }, "Failed", "2");
   expect(red).toBe("\u001b[31m✖ 2\u001b[0m");
   expect(table(["H", "X"], [[red, "y"]], undefined)).toBe(`H    X\n${red}  y\n`);
+  expect(table(["H", "X"], [[red, "a long reason"]], 14)).toBe(`H    X\n${red}  a long r…\n`);
   expect(table(["H", "X"], [[red, "a reason"]], 8)).toBe("H    X\n✖ 2  a …\n");
 });
 

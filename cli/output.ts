@@ -14,17 +14,26 @@ export const parseFormat = (text: string): Format => {
   throw usage(`-o ${text} is no format: there are table, wide, json, yaml and name`);
 };
 
-/** Rows as aligned columns. Cut from the right to `width`, so that a line stays a line; never cut on a pipe. */
+/** Between two columns. */
+const gap = 2;
+/** No column is made narrower than this while another is wider: below it, a name says nothing. */
+const leastWidth = 8;
+
+/** Rows as aligned columns. Within `width` the widest columns give way, so that a line stays a line; on a pipe none does. */
 export function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   width: number | undefined,
 ): string {
-  const widths = head.map((title, column) =>
+  const widest = head.map((title, column) =>
     Math.max(...[title, ...rows.map((row) => row[column] ?? "")].map(visible)),
   );
+  const widths = width === undefined ? widest : shrunk(widest, width);
   const line = (cells: readonly string[]): string => {
-    const padded = cells.map((cell, column) => (column === cells.length - 1 ? cell : pad(cell, widths[column]! + 2)));
+    const padded = cells.map((cell, column) => {
+      const fitted = cut(cell, widths[column]);
+      return column === cells.length - 1 ? fitted : pad(fitted, widths[column]! + gap);
+    });
     return cut(padded.join("").trimEnd(), width);
   };
   return `${[head, ...rows].map(line).join("\n")}\n`;
@@ -33,7 +42,19 @@ export function table(
 const visible = (text: string): number => Array.from(stripVTControlCharacters(text)).length;
 const pad = (text: string, width: number): string => text + " ".repeat(Math.max(0, width - visible(text)));
 
-// A line that is cut loses its colours too: an escape that is cut in half would colour all that follows.
+/** The widest column gives way first, of equal ones the last. */
+function shrunk(widest: readonly number[], width: number): number[] {
+  const widths = [...widest];
+  let over = widths.reduce((sum, each) => sum + each + gap, -gap) - width;
+  for (; over > 0; over -= 1) {
+    const column = widths.lastIndexOf(Math.max(...widths));
+    if (widths[column]! <= leastWidth) break;
+    widths[column]! -= 1;
+  }
+  return widths;
+}
+
+// A cell or line that is cut loses its colours too: an escape that is cut in half would colour all that follows.
 function cut(line: string, width: number | undefined): string {
   if (width === undefined || visible(line) <= width) return line;
   return `${Array.from(stripVTControlCharacters(line))
@@ -59,12 +80,7 @@ export function symbol(config: CliConfig, word: HealthWord | "Drifted", text = "
 }
 
 /** Data to stdout, in the form that was asked for. */
-export function print(
-  format: Format,
-  data: unknown,
-  asTable: () => string,
-  names: () => readonly string[] = () => [],
-): void {
+export function print(format: Format, data: unknown, asTable: () => string, names: () => readonly string[]): void {
   process.stdout.write(render(format, data, asTable, names));
 }
 

@@ -7,6 +7,7 @@ import { filesAt, openFleetTree, type FleetTree } from "#cli/offline/tree.ts";
 import { wishOf } from "#cli/offline/wish.ts";
 import { hint, print, shortRevision, type Format } from "#cli/output.ts";
 import { openCheckout } from "#hub/git/checkout.ts";
+import { counted } from "#lib/counted.ts";
 import type { RenderedAnswer } from "#proto/api.ts";
 import { describeRef, refOf, type KubeObject } from "#proto/object.ts";
 
@@ -33,7 +34,7 @@ export async function render(
       : await renderedHere(config, application, options, options.revision, signal);
   const { objects, ...about } = answer;
   hint(
-    `${application} for ${about.cluster} (${about.environment}) at ${shortRevision(about.revision)}: ${objects.length} objects by ${about.renderer}, digest ${about.digest.slice(0, 12)}`,
+    `${application} for ${about.cluster} (${about.environment}) at ${shortRevision(about.revision)}: ${counted(objects.length, "object")} by ${about.renderer}, digest ${about.digest.slice(0, 12)}`,
   );
   print(
     options.output,

@@ -1,6 +1,7 @@
 import { ask } from "#cli/client.ts";
 import type { CliConfig } from "#cli/config.ts";
 import { print, shortRevision, symbol, table, type Format } from "#cli/output.ts";
+import { counted } from "#lib/counted.ts";
 import type { HealthWord, StatusAnswer, StatusRow } from "#proto/api.ts";
 
 const shownWords: readonly HealthWord[] = ["Failed", "NotFound", "Unknown", "Terminating", "InProgress"];
@@ -19,7 +20,7 @@ export async function status(config: CliConfig, options: { output: Format; all?:
 
 function text(config: CliConfig, answer: StatusAnswer, all: boolean, wide: boolean): string {
   const { environments, applications, clusters, heard, fleetCommit } = answer;
-  const top = `FLEET  ${environments} environments · ${applications} applications · ${clusters} clusters   heard ${heard} of ${clusters} · main ${shortRevision(fleetCommit)}\n`;
+  const top = `FLEET  ${counted(environments, "environment")} · ${counted(applications, "application")} · ${counted(clusters, "cluster")}   heard ${heard} of ${clusters} · main ${shortRevision(fleetCommit)}\n`;
   if (answer.rows.length === 0)
     return `${top}nothing is declared yet: commit an Environment and an Application into the fleet repository\n`;
   const shown = all ? answer.rows : answer.rows.filter((row, index) => index < 30 || !isQuiet(row));
@@ -46,7 +47,13 @@ function text(config: CliConfig, answer: StatusAnswer, all: boolean, wide: boole
     ...(wide ? ["RENDERED BY"] : []),
     "REASON",
   ];
-  return `${top}${table(head, rows, all ? undefined : config.width)}${more}${warnings}`;
+  return `${top}${table(head, rows, all ? undefined : config.width)}${more}${warnings}${nextText(answer.rows)}`;
+}
+
+/** The question to ask next about the row that is worst off. */
+function nextText(rows: readonly StatusRow[]): string {
+  const worst = rows.find((row) => !isQuiet(row));
+  return worst === undefined ? "" : `\nnext: plumb why ${worst.environment}/${worst.application}\n`;
 }
 
 const isQuiet = (row: StatusRow): boolean =>

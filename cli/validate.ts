@@ -5,6 +5,7 @@ import { openKitchen } from "#cli/offline/kitchen.ts";
 import { openFleetTree, type FleetTree } from "#cli/offline/tree.ts";
 import { wishesOf } from "#cli/offline/wish.ts";
 import { hint, render } from "#cli/output.ts";
+import { counted } from "#lib/counted.ts";
 import { describeProblem, type FleetProblem } from "#hub/fleet/problem.ts";
 
 export type ValidateFormat = "table" | "json" | "yaml" | "github";
@@ -21,7 +22,7 @@ export async function validate(
   const rendered = options.render ? await renderAll(config, tree, signal) : { problems: [], count: 0 };
   const problems = [...tree.problems, ...rendered.problems];
   const { clusters, environments, applications } = tree.fleet;
-  const counts = `${clusters.size} clusters, ${environments.size} environments, ${applications.size} applications, ${rendered.count} renderings`;
+  const counts = `${counted(clusters.size, "cluster")}, ${counted(environments.size, "environment")}, ${counted(applications.size, "application")}, ${counted(rendered.count, "rendering")}`;
   process.stdout.write(
     options.output === "github"
       ? problems.map((problem) => annotation(problem)).join("")
@@ -35,11 +36,7 @@ export async function validate(
           () => [],
         ),
   );
-  if (problems.length > 0)
-    throw new CliError(
-      exitCode.no,
-      `${problems.length} ${problems.length === 1 ? "problem" : "problems"} in ${folder}`,
-    );
+  if (problems.length > 0) throw new CliError(exitCode.no, `${counted(problems.length, "problem")} in ${folder}`);
 }
 
 /** Every way in which an Application would be rendered; equal renderings give one problem. */
@@ -69,7 +66,7 @@ async function renderAll(
       if (!problems.has(key)) problems.set(key, problem);
     }
   }
-  hint(`rendered ${count} times from ${relative(".", checkout.root) || "."}`);
+  hint(`rendered ${counted(count, "time")} from ${relative(".", checkout.root) || "."}`);
   return { problems: [...problems.values()], count };
 }
 

@@ -364,6 +364,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
       return secret && secretFile(secret, config.secretFolder);
     },
     records,
+    isReported: (application) => view.clusters.values().some(({ applications }) => applications.has(application)),
     inUse: (source) => given(source),
     revoked: async (cluster, because) => {
       agents.disconnect(cluster, because, true);

@@ -8,7 +8,7 @@ import type { Fleet } from "#hub/fleet/fleet.ts";
 import { fleetReader } from "#hub/fleet/read.ts";
 import { createGitSigner } from "#hub/git/sign.ts";
 import { createIdentity, loadIdentity, saveIdentity } from "#hub/identity/identity.ts";
-import { createActions } from "#hub/loop/actions.ts";
+import { createActions, provedLookMs, provedLooks } from "#hub/loop/actions.ts";
 import { lookLimitMs } from "#hub/loop/find-revision.ts";
 import { openRecords } from "#hub/loop/records.ts";
 import { openSource, type Source } from "#hub/loop/sources.ts";
@@ -98,6 +98,7 @@ beforeEach(async () => {
     sourceByName: () => undefined,
     webhookSecretFile: () => undefined,
     records: openRecords({ mirror: fleetSource.mirror, fetch }, signer, clock, silentLog),
+    isReported: (name) => name === "dropped",
     inUse: () => [],
     revoked: () => Promise.resolve(),
     grpcAddress: "hub.example:7443",
@@ -178,4 +179,35 @@ test("a tenant whose lists fit into no link is refused before anything is commit
     message: expect.stringContaining("at most 5120 fit into a join token") as string,
   });
   expect(await git.git("fleet", ["rev-parse", "main"])).toBe(head);
+});
+
+const remove = (name: string, scope: { environment: string } | { cluster: string }) =>
+  actions.remove(ann, { application: name, scope, mode: "delete", reason: "" });
+
+test("a Removal is for an Application that somebody knows: Git, or a cluster that still runs what Git has dropped", async () => {
+  expect(await remove("shop", { environment: "dev" })).toMatchObject({ ok: true });
+  expect(await remove("dropped", { environment: "dev" })).toMatchObject({ ok: true });
+  const head = await git.git("fleet", ["rev-parse", "main"]);
+  expect(await remove("shpo", { environment: "dev" })).toMatchObject({
+    ok: false,
+    status: 404,
+    message: expect.stringContaining("there is no application shpo") as string,
+  });
+  expect(await remove("shop", { environment: "def" })).toMatchObject({ ok: false, status: 404 });
+  expect(await git.git("fleet", ["rev-parse", "main"])).toBe(head);
+});
+
+test("without a revision, an environment that takes none is named", async () => {
+  const asked = (environment: string) =>
+    actions.promote(ann, { environment, application: "shop", revision: undefined, reason: "", allowPrune: undefined });
+  const answers = Promise.all([asked("nowhere"), asked("dev")]);
+  // Both look again and again for a revision that has been proved meanwhile.
+  for (let look = 0; look < provedLooks; look += 1) {
+    while (clock.sleeping < 2) await new Promise((resolve) => setImmediate(resolve));
+    await clock.advance(provedLookMs);
+  }
+  expect((await answers).map((answer) => !answer.ok && answer.message)).toEqual([
+    "there is no environment nowhere",
+    "dev follows branch main: it takes no promotions",
+  ]);
 });

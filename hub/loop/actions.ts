@@ -30,8 +30,8 @@ import {
 } from "#proto/token.ts";
 
 const pushTries = 5;
-const provedLooks = 10;
-const provedLookMs = 200;
+export const provedLooks = 10;
+export const provedLookMs = 200;
 
 export type ActionParts = {
   readonly identity: Identity;
@@ -48,6 +48,8 @@ export type ActionParts = {
   readonly sourceByName: (name: string) => Source | undefined;
   readonly webhookSecretFile: (repository: string) => string | undefined;
   readonly records: RecordStore;
+  /** Whether any cluster has said that it runs, or holds, it. */
+  readonly isReported: (application: string) => boolean;
   /** Revisions that documents of clusters name, of one repository; for the fleet's own, its commits too. */
   readonly inUse: (source: Source) => Iterable<Revision>;
   readonly revoked: (cluster: ClusterId, because: string) => Promise<void>;
@@ -108,6 +110,11 @@ export function createActions(parts: ActionParts): Actions {
     return refuse(503, `${parts.branch} keeps moving`, "try again");
   };
 
+  /** Also what Git has dropped since: that is what Removals are for. */
+  const isHeardOf = (fleet: Fleet, application: string): boolean =>
+    [...fleet.applications.values()].some(({ name }) => name === application) ||
+    records.now().rollouts.some((rollout) => rollout.application === application) ||
+    parts.isReported(application);
   const isHeard = createDeliveries();
   const acceptOf = createAcceptRewrite(parts);
   const joinOf = (token: string, tenant?: TenantProfile) => {
@@ -187,10 +194,13 @@ export function createActions(parts: ActionParts): Actions {
         return refuse(404, `there is no application ${application}`, "plumb status shows those there are");
       const asked = revision ?? (await provedSoon(parts, environment, application));
       if (asked === undefined)
-        return refuse(
-          409,
-          `no revision of ${application} has been proved before ${environment}`,
-          "wait for the environment before it, or name a revision",
+        return (
+          notPromotable(parts.fleet(), environment, application) ??
+          refuse(
+            409,
+            `no revision of ${application} has been proved before ${environment}`,
+            "wait for the environment before it, or name a revision",
+          )
         );
       const found = await findRevision(source, asked, clock);
       if (found === undefined)
@@ -200,21 +210,8 @@ export function createActions(parts: ActionParts): Actions {
           "push it first, or name more digits",
         );
       return change(actor, (fleet) => {
-        const target = [...fleet.environments.values()].find(({ name }) => name === environment);
-        const app = [...fleet.applications.values()].find(({ name }) => name === application);
-        if (target === undefined) return refuse(404, `there is no environment ${environment}`, "");
-        if (app?.environments.includes(target.name) !== true)
-          return refuse(
-            409,
-            `${application} is not delivered to ${environment}`,
-            "add it to the Application's environments first",
-          );
-        if ("follow" in target.revisions)
-          return refuse(
-            409,
-            `${environment} follows ${describeFollow(target.revisions.follow)}: it takes no promotions`,
-            "change what it follows, in Git, instead",
-          );
+        const refused = notPromotable(fleet, environment, application);
+        if (refused !== undefined) return refused;
         const spec = {
           environment,
           application,
@@ -245,7 +242,18 @@ export function createActions(parts: ActionParts): Actions {
             ? fleet.environments.has(environmentName(where))
             : fleet.clusters.has(clusterId(where));
         if (!isKnown)
-          return refuse(404, `there is no ${"environment" in scope ? "environment" : "cluster"} ${where}`, "");
+          return refuse(
+            404,
+            `there is no ${"environment" in scope ? "environment" : "cluster"} ${where}`,
+            `${"environment" in scope ? "plumb status" : "plumb cluster list"} shows those there are`,
+          );
+        // It would lie in wait for the Application that is called so one day.
+        if (!isHeardOf(fleet, application))
+          return refuse(
+            404,
+            `there is no application ${application}: neither Git, the record nor any cluster knows it`,
+            "plumb status shows those there are; for a cluster that is away, commit the Removal yourself",
+          );
         const name = `${applicationName(application)}-${where}`.slice(0, 63).replace(/-+$/, "");
         const spec = { application, ...scope, mode, reason: reason === "" ? `asked by ${actor.name}` : reason };
         const document = { apiVersion: "plumbline.dev/v1", kind: "Removal", metadata: { name }, spec };
@@ -278,6 +286,27 @@ export function createActions(parts: ActionParts): Actions {
       return { ok: true, because: "" };
     },
   };
+}
+
+/** Why nothing can be promoted there, whatever the revision. */
+function notPromotable(fleet: Fleet, environment: string, application: string): Refusal | undefined {
+  const target = [...fleet.environments.values()].find(({ name }) => name === environment);
+  const app = [...fleet.applications.values()].find(({ name }) => name === application);
+  if (target === undefined)
+    return refuse(404, `there is no environment ${environment}`, "plumb status shows those there are");
+  if (app?.environments.includes(target.name) !== true)
+    return refuse(
+      409,
+      `${application} is not delivered to ${environment}`,
+      "add it to the Application's environments first",
+    );
+  if ("follow" in target.revisions)
+    return refuse(
+      409,
+      `${environment} follows ${describeFollow(target.revisions.follow)}: it takes no promotions`,
+      "change what it follows, in Git, instead",
+    );
+  return undefined;
 }
 
 /** A person who saw the environment before turn green asks at once; its receipts arrive within the second. */

@@ -83,6 +83,8 @@ export function createRenders(options: RendersOptions): Renders {
   const unknown = new Set<string>();
   /** Results of this run by the name of what they read. */
   const results = new Map<string, Found>();
+  /** By which renderer, and why: of each job, and of the newest that an environment asked for. */
+  const chosen = new Map<string, string>();
   const choices = new Map<string, string>();
   /** Whether a chart gave the same twice; its first rendering is done twice, the others wait for what it shows. */
   const proofs = new Map<string, Promise<boolean>>();
@@ -99,10 +101,9 @@ export function createRenders(options: RendersOptions): Renders {
       ? [job.source.url, first]
       : [JSON.stringify(job.chart), pinOf(job, options.charts) ?? job.target.revision];
 
-  const settle = ({ key, target: { application, environment } }: Job, outcome: Outcome, choice?: Choice): void => {
+  const settle = ({ key }: Job, outcome: Outcome, choice?: Choice): void => {
     remember(outcomes, key, outcome);
-    if (choice !== undefined)
-      remember(choices, `${environment}/${application}`, `${choice.renderer} (${choice.because})`);
+    if (choice !== undefined) remember(chosen, key, `${choice.renderer} (${choice.because})`);
   };
 
   const publishable = async (rendered: Rendered): Promise<void> => {
@@ -227,7 +228,12 @@ export function createRenders(options: RendersOptions): Renders {
         passing.delete(job.key);
         outcomes.delete(job.key);
       }
-      return "ok" in job ? job : outcomes.get(job.key);
+      if ("ok" in job) return job;
+      // One rendering serves every environment that asks for the same.
+      const choice = chosen.get(job.key);
+      const place = `${target.environment}/${target.application}`;
+      if (choice !== undefined && choices.get(place) !== choice) remember(choices, place, choice);
+      return outcomes.get(job.key);
     },
     sealed: (digest) => bundles.get(digest),
     choice: (application, environment) => choices.get(`${environment}/${application}`),

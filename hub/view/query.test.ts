@@ -153,8 +153,8 @@ test("an episode is one row, which keeps its fields when it ends", () => {
   ]);
   expect(queryDrift(known(view), 401)).toEqual([]);
   expect(queryHistory(known(view), 2).map(({ text }) => text)).toEqual([
-    "Deployment shop/web ended, by kubectl-scale: an exception covers it",
-    "Deployment shop/web healed, by kubectl-scale",
+    "Deployment shop/web changed by kubectl-scale: ended: an exception covers it",
+    "Deployment shop/web changed by kubectl-scale: healed",
   ]);
 });
 

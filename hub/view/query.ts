@@ -227,11 +227,11 @@ function sentenceOf({ body }: Event): { what: string; text: string } {
       };
     }
     case "drift": {
-      const { object, state, tool, reason } = body.value;
+      const { object, kind, state, tool, reason } = body.value;
       const why = reason === "" ? "" : `: ${reason}`;
       return {
         what: "drift",
-        text: `${object ? describeRef(object) : "?"} ${driftStateWord(state)}, by ${tool || "unknown"}${why}`,
+        text: `${object ? describeRef(object) : "?"} ${driftKindWord(kind)} by ${tool || "unknown"}: ${driftStateWord(state)}${why}`,
       };
     }
     case "health": {

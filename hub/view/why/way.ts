@@ -1,4 +1,5 @@
 import { age } from "#lib/age.ts";
+import { counted } from "#lib/counted.ts";
 import type { WhyLine } from "#proto/api.ts";
 import { describeRef } from "#proto/object.ts";
 import { short, type Facts, type ToldCommit } from "./facts.ts";
@@ -79,7 +80,7 @@ function documentLine({ cluster, document, entry, scope, unselected, nowMs }: Fa
   const of = `document of ${age(nowMs - document.issuedAtMs)} ago`;
   switch (entry?.kind) {
     case "run":
-      return line("digest", `${entry.digest.slice(0, 12)}, ${count(entry.objects, "object")}, in the ${of}`);
+      return line("digest", `${entry.digest.slice(0, 12)}, ${counted(entry.objects, "object")}, in the ${of}`);
     case "hold":
       return line("hold", `the ${of} says hold: ${entry.because}`);
     case "remove":
@@ -111,10 +112,10 @@ function appliedLine({ status, entry, changed, nowMs, cluster }: Facts): WhyLine
   const isHere = Buffer.from(digest).toString("hex") === entry.digest;
   if (!isHere) {
     const now = revision === "" || revision === entry.revision ? "" : `; until then ${short(revision)} runs`;
-    return line("applied", `not yet: ${current} of ${count(objects, "object")} are Current${now}`);
+    return line("applied", `not yet: ${current} of ${counted(objects, "object")} are Current${now}`);
   }
   const atMs = Number(appliedAtMs) || changed?.atMs || 0;
-  const what = changed === undefined ? "" : ` (${count(changed.objects, "object")} changed)`;
+  const what = changed === undefined ? "" : ` (${counted(changed.objects, "object")} changed)`;
   return line("applied", `${atMs === 0 ? "before the agent started" : `${age(nowMs - atMs)} ago`}${what}`);
 }
 
@@ -134,5 +135,3 @@ const pruneLine = ({ status }: Facts): WhyLine[] =>
     : line("prune", `blocked, plan ${status.status.prunePlan}: ${status.status.reason}`);
 
 export const soon = (atMs: number, nowMs: number): string => (atMs > nowMs ? `in ${age(atMs - nowMs)}` : "at once");
-
-const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
