@@ -42,21 +42,18 @@ test.each(["simulated", "real"])(
     await using backend = plane === undefined ? simulatedBackend() : backendOn(plane);
     await using world = await World.open(backend, `many-${which}`);
     await world.person.create(world.ownNamespace);
-    // As many as are applied at once, and more, wait for a kind that nobody serves.
+    // As many as are applied at once, and more, wait for a namespace that nobody makes.
     const stuck = Array.from({ length: 8 }, (_, n) => `a-stuck-${n}`);
-    const unknown: KubeObject = {
-      apiVersion: "example.com/v1",
-      kind: "Widget",
-      metadata: { name: "w", namespace: world.namespace },
+    const homeless = (name: string): KubeObject => {
+      const object = settings(world, name);
+      return { ...object, metadata: { ...object.metadata, namespace: `${world.namespace}-later` } };
     };
     // Virtual time passes quickly here.
     const patient = { timeoutMs: 2 ** 31 };
     const names = Array.from({ length: 200 - stuck.length }, (_, n) => `app-${n}`);
     give(
       world,
-      ...stuck.map((name) =>
-        world.documents.run(name, [{ ...unknown, metadata: { ...unknown.metadata, name } }], patient),
-      ),
+      ...stuck.map((name) => world.documents.run(name, [homeless(name)], patient)),
       ...names.map((name) =>
         world.documents.run(
           name,
@@ -77,7 +74,7 @@ test.each(["simulated", "real"])(
     await world.until(() => (statusOf(world, "a-stuck-0").problems[0]?.nextTryAtMs ?? 0n) > 0n);
     expect(statusOf(world, "a-stuck-0")).toMatchObject({
       phase: ApplicationPhase.APPLYING,
-      problems: [{ reason: "UnknownKind", final: false }],
+      problems: [{ reason: "NotFound", final: false }],
     });
   },
 );
