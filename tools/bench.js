@@ -3,11 +3,16 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { ensurePackages, ensureServers, explain, root } from "./setup.js";
 
+/** What some benchmarks measure against, or need besides. */
+const besides = {
+  apply: ["kubectl"],
+  "drift-cases": ["kube-controller-manager"],
+  render: ["helm", "kustomize"],
+};
+
 await explain(async () => {
   await ensurePackages();
-  const controllers = process.argv[2] === "drift-cases" ? ["kube-controller-manager"] : [];
-  const renderers = process.argv[2] === "render" ? ["helm", "kustomize"] : [];
-  await ensureServers(["nats-server", "etcd", "kube-apiserver", ...controllers, ...renderers]);
+  await ensureServers(["nats-server", "etcd", "kube-apiserver", ...(besides[process.argv[2]] ?? [])]);
   const node = join(root, "node_modules", ".bin", "node");
   const child = spawn(node, [join(root, "test/bench/main.ts"), ...process.argv.slice(2)], { stdio: "inherit" });
   await new Promise((resolve) => child.on("exit", (code) => resolve((process.exitCode = code ?? 1))));
