@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "#cli/client.ts";
 import type { CliConfig } from "#cli/config.ts";
 import { CliError, exitCode, usage } from "#cli/errors.ts";
-import { age, hint, print, shortRevision, table, type Format } from "#cli/output.ts";
+import { age, hint, plain, print, shortRevision, table, type Format } from "#cli/output.ts";
 import type { ChangeAnswer, RewriteAnswer, HistoryAnswer, StatusAnswer, StatusRow } from "#proto/api.ts";
 
 const pollMs = 1_000;
@@ -57,7 +57,7 @@ async function waitFor(
       );
     const why =
       row === undefined ? "not seen yet" : (row.reasons[0] ?? `${row.settled} of ${row.clusters} clusters settled`);
-    if (why !== said) hint(`${age(Date.now() - started)}  ${why}`);
+    if (why !== said) hint(`${age(Date.now() - started)}  ${plain(why)}`);
     said = why;
     await sleep(pollMs, undefined, { signal }).catch(() => undefined);
   }

@@ -1,5 +1,6 @@
 import type { CliConfig } from "#cli/config.ts";
 import { CliError, exitCode, usage } from "#cli/errors.ts";
+import { plain } from "#cli/output.ts";
 import type { ErrorAnswer } from "#proto/api.ts";
 
 const answerWithinMs = 60_000;
@@ -79,7 +80,7 @@ async function send(
   // A hub says what is not there; another server has only its page.
   if (said?.error === undefined && response.status === 404) throw noHub(config);
   const message = said?.error?.message ?? `the hub answered ${response.status}`;
-  throw new CliError(codeFor(response.status), message, said?.error?.do ?? "");
+  throw new CliError(codeFor(response.status), plain(message), plain(said?.error?.do ?? ""));
 }
 
 /** Why not, as the system names it: ECONNREFUSED is another problem than ENOTFOUND. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "#cli/client.ts";
 import type { CliConfig } from "#cli/config.ts";
 import { CliError, exitCode, usage } from "#cli/errors.ts";
-import { age, hint, print, shortRevision, symbol, table, type Format } from "#cli/output.ts";
+import { age, hint, plain, print, shortRevision, symbol, table, type Format } from "#cli/output.ts";
 import type { ChangeAnswer, ClusterAnswer, ClusterRow, ProblemRow, RegisterAnswer } from "#proto/api.ts";
 
 const lookEveryMs = 1_000;
@@ -79,7 +79,7 @@ function clusterText(config: CliConfig, cluster: ClusterAnswer): string {
   ]);
   const problems = cluster.running.flatMap(({ problems }) => problems.map((problem) => problemLine(config, problem)));
   const exceptional = cluster.running.flatMap(({ exceptional }) =>
-    exceptional.map(({ object, health, reason }) => `  ${symbol(config, health)} ${object}: ${reason}\n`),
+    exceptional.map(({ object, health, reason }) => `  ${symbol(config, health)} ${plain(`${object}: ${reason}`)}\n`),
   );
   return `${top}\n${rows.length === 0 ? "nothing is reported yet\n" : table(head, rows, config.width)}${problems.join("")}${exceptional.join("")}${nextText(cluster)}`;
 }
@@ -95,7 +95,7 @@ function problemLine(config: CliConfig, { object, reason, message, nextTryInMs }
     nextTryInMs === null
       ? "not tried again before another revision"
       : `tried again ${nextTryInMs === 0 ? "now" : `in ${age(nextTryInMs)}`}`;
-  return `  ${symbol(config, "Failed")} ${object}: ${reason}: ${message}; ${next}\n`;
+  return `  ${symbol(config, "Failed")} ${plain(`${object}: ${reason}: ${message}`)}; ${next}\n`;
 }
 
 export type RegisterOptions = {

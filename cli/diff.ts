@@ -1,7 +1,7 @@
 import type { CliConfig, OfflineConfig } from "#cli/config.ts";
 import { CliError, exitCode } from "#cli/errors.ts";
 import { compareObjects, withoutSecrets, type ObjectChange } from "#cli/offline/compare.ts";
-import { hint, print, shortRevision } from "#cli/output.ts";
+import { hint, plain, print, shortRevision } from "#cli/output.ts";
 import { renderedByHub, renderedHere, type RenderOptions } from "#cli/render.ts";
 import { counted } from "#lib/counted.ts";
 import type { RenderedAnswer } from "#proto/api.ts";
@@ -73,7 +73,8 @@ function textOf(config: CliConfig, changes: readonly ObjectChange[]): string {
   return changes
     .map(({ object, kind, fields }) => {
       const lines = fields.map(
-        ({ path, before, after }) => `    ${path}  ${paint(31, shortened(before))} → ${paint(32, shortened(after))}\n`,
+        ({ path, before, after }) =>
+          `    ${plain(path)}  ${paint(31, shortened(before))} → ${paint(32, shortened(after))}\n`,
       );
       return `${paint(colours[kind], `${signs[kind]} ${object}`)}\n${lines.join("")}`;
     })
@@ -81,5 +82,8 @@ function textOf(config: CliConfig, changes: readonly ObjectChange[]): string {
 }
 
 /** A whole file in a ConfigMap is for -o json. */
-const shortened = (text: string | null): string =>
-  text === null ? "(none)" : text.length <= 120 ? text : `${text.slice(0, 117)}…`;
+function shortened(value: string | null): string {
+  if (value === null) return "(none)";
+  const text = plain(value);
+  return text.length <= 120 ? text : `${text.slice(0, 117)}…`;
+}

@@ -1,7 +1,7 @@
 import { ask, follow } from "#cli/client.ts";
 import type { CliConfig } from "#cli/config.ts";
 import { CliError, exitCode, usage } from "#cli/errors.ts";
-import { age, print, table, type Format } from "#cli/output.ts";
+import { age, plain, print, table, type Format } from "#cli/output.ts";
 import type { DriftRow } from "#proto/api.ts";
 
 export type DriftOptions = { output: Format; since?: string; watch?: boolean; exitCode?: boolean };
@@ -25,7 +25,9 @@ export async function drift(config: CliConfig, options: DriftOptions, signal: Ab
     );
   if (options.watch === true) {
     for await (const row of follow<DriftRow>(config, "/api/v1/drift/watch", signal))
-      process.stdout.write(options.output === "json" ? `${JSON.stringify(row)}\n` : `${cells(row).join("  ")}\n`);
+      process.stdout.write(
+        options.output === "json" ? `${JSON.stringify(row)}\n` : `${cells(row).map(plain).join("  ")}\n`,
+      );
   }
   if (options.exitCode === true && rows.some(({ state }) => state === "seen" || state === "contested"))
     throw new CliError(exitCode.no, "something differs now");

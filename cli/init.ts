@@ -1,9 +1,10 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { stringify } from "yaml";
 import { createIdentity, loadIdentity, saveIdentity } from "#hub/identity/identity.ts";
 import { print, type Format } from "#cli/output.ts";
+import { sha256Hex } from "#proto/json.ts";
 
 /** `plumb init`: makes the hub's keys, once, and a first administrator's token. */
 export async function init(options: { identity: string; output: Format }): Promise<void> {
@@ -33,7 +34,7 @@ next:  plumb hub --fleet https://host/fleet.git
 /** A token, and the Access document that gives it the role admin. Only its hash goes into Git. */
 export function createAdminToken(name = "admin"): { token: string; access: string } {
   const token = `plt_${randomBytes(24).toString("base64url")}`;
-  const sha256 = createHash("sha256").update(token).digest("hex");
+  const sha256 = sha256Hex(token);
   const access = stringify({
     apiVersion: "plumbline.dev/v1",
     kind: "Access",

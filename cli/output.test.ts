@@ -39,6 +39,15 @@ test("colours do not count as width, and a cell that is cut has none left to run
   expect(table(["H", "X"], [[red, "a reason"]], 8)).toBe("H    X\n✖ 2  a …\n");
 });
 
+test("strangers' words neither colour a terminal nor move its cursor, and our own signs keep their colours", () => {
+  const red = symbol({ ...plain, colour: true }, "Failed", "2");
+  const evil = "\u001b[2J\u001b[8mhidden\u001b[0m\r\u009b1A\u202eback\nnext";
+  expect(table(["H", "SUBJECT"], [[`${red}  ${red}`, evil]], undefined)).toBe(
+    `H         SUBJECT\n${red}  ${red}   [2J [8mhidden [0m 1A back next\n`,
+  );
+  expect(table(["SUBJECT"], [[`\u001b[8mhidden\u001b[0m`]], undefined)).toBe("SUBJECT\n [8mhidden [0m\n");
+});
+
 test("a state is a word's sign, and letters where the terminal has no UTF-8", () => {
   const words = ["Current", "InProgress", "Failed", "Drifted", "Unknown"] as const;
   expect(words.map((word) => symbol(plain, word))).toEqual(["✔", "◐", "✖", "▲", "?"]);

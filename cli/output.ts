@@ -14,6 +14,17 @@ export const parseFormat = (text: string): Format => {
   throw usage(`-o ${text} is no format: there are table, wide, json, yaml and name`);
 };
 
+/** Subjects of commits and messages of servers are strangers' words: none of them moves the cursor. */
+export const plain = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]+/gu, " ");
+
+/** What begins an order to the terminal. */
+const escape = "\u001b";
+/** Nothing but what `symbol` makes, which may keep its colours. */
+const symbolsAlone = new RegExp(
+  String.raw`^(?:${escape}\[(?:3[1-4]|90)m[^\p{Cc}\p{Cf}]*${escape}\[0m(?: {2})?)+$`,
+  "u",
+);
+
 /** Between two columns. */
 const gap = 2;
 /** No column is made narrower than this while another is wider: below it, a name says nothing. */
@@ -22,9 +33,10 @@ const leastWidth = 8;
 /** Rows as aligned columns. Within `width` the widest columns give way, so that a line stays a line; on a pipe none does. */
 export function table(
   head: readonly string[],
-  rows: readonly (readonly string[])[],
+  found: readonly (readonly string[])[],
   width: number | undefined,
 ): string {
+  const rows = found.map((cells) => cells.map((cell) => (symbolsAlone.test(cell) ? cell : plain(cell))));
   const widest = head.map((title, column) =>
     Math.max(...[title, ...rows.map((row) => row[column] ?? "")].map(visible)),
   );
@@ -76,7 +88,7 @@ const symbols: Readonly<Record<HealthWord | "Drifted", { sign: string; plain: st
 export function symbol(config: CliConfig, word: HealthWord | "Drifted", text = ""): string {
   const { sign, plain, colour } = symbols[word];
   const shown = `${config.unicode ? sign : plain}${text === "" ? "" : ` ${text}`}`;
-  return config.colour ? `\u001b[${colour}m${shown}\u001b[0m` : shown;
+  return config.colour ? `${escape}[${colour}m${shown}${escape}[0m` : shown;
 }
 
 /** Data to stdout, in the form that was asked for. */

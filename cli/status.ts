@@ -1,6 +1,6 @@
 import { ask } from "#cli/client.ts";
 import type { CliConfig } from "#cli/config.ts";
-import { print, shortRevision, symbol, table, type Format } from "#cli/output.ts";
+import { plain, print, shortRevision, symbol, table, type Format } from "#cli/output.ts";
 import { counted } from "#lib/counted.ts";
 import type { HealthWord, StatusAnswer, StatusRow } from "#proto/api.ts";
 
@@ -36,7 +36,7 @@ function text(config: CliConfig, answer: StatusAnswer, all: boolean, wide: boole
   ]);
   const hidden = answer.rows.length - shown.length;
   const more = hidden > 0 ? `${hidden} more with nothing to say (plumb status --all)\n` : "";
-  const warnings = [...answer.problems, ...answer.alarms].map((line) => `! ${line}\n`).join("");
+  const warnings = [...answer.problems, ...answer.alarms].map((line) => `! ${plain(line)}\n`).join("");
   const head = [
     "ENVIRONMENT",
     "APPLICATION",

@@ -1,7 +1,7 @@
 import { ask } from "#cli/client.ts";
 import type { CliConfig } from "#cli/config.ts";
 import { usage } from "#cli/errors.ts";
-import { print, symbol, type Format } from "#cli/output.ts";
+import { plain, print, symbol, type Format } from "#cli/output.ts";
 import type { WhyAnswer } from "#proto/api.ts";
 
 /** `plumb why CLUSTER APPLICATION [OBJECT]`, or `plumb why ENVIRONMENT/APPLICATION [CLUSTER] [OBJECT]`. */
@@ -46,6 +46,3 @@ export function whyText(config: CliConfig, { summary, lines, next, commands, hea
   });
   return `${symbol(config, health)} ${plain(summary)}\n${text.join("")}`;
 }
-
-/** Subjects of commits and messages of servers are strangers' words: none of them moves the cursor. */
-const plain = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]+/gu, " ");

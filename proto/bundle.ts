@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, hkdfSync } from "node:cry
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { blobAddress, bundleDigest, type BlobAddress, type BundleDigest } from "#proto/ids.ts";
 import { isLeavingHook, isOnce } from "#proto/hooks.ts";
-import { canonicalJson, parseJson } from "#proto/json.ts";
+import { canonicalJson, parseJson, sha256Hex } from "#proto/json.ts";
 import { describeRef, refKey, refOf, type KubeObject } from "#proto/object.ts";
 
 /** One message of the broker: half of its default 1 MiB, so that headers and an operator's lower limit fit. */
@@ -91,8 +91,7 @@ function laterForm(texts: readonly Text[]): Parts {
 
 const listOf = (texts: readonly Text[]): string => `[${texts.map(({ text }) => text).join(",")}]`;
 
-export const digestOf = (canonical: Uint8Array): BundleDigest =>
-  bundleDigest(createHash("sha256").update(canonical).digest("hex"));
+export const digestOf = (canonical: Uint8Array): BundleDigest => bundleDigest(sha256Hex(canonical));
 
 /**
  * Compresses, encrypts and cuts a bundle. Everything is derived from the content and `contentSecret`, so a rebuilt hub

@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
+import { createPublicKey, sign, verify, type KeyObject } from "node:crypto";
 import { Delegation, Envelope, SignedDelegation } from "#proto/gen/plumbline/state/v1/state.ts";
 import { compareOrder, type DesiredState, type Entry, type HealthRule } from "#proto/desired-state.ts";
 import type { ClusterId } from "#proto/ids.ts";
@@ -152,7 +152,7 @@ export function rawPublicKey(key: KeyObject): Buffer {
   return Buffer.from(publicKey.export({ format: "jwk" }).x ?? "", "base64url");
 }
 
-const keyIdOf = (publicKey: Uint8Array): string => createHash("sha256").update(publicKey).digest("hex").slice(0, 16);
+const keyIdOf = (publicKey: Uint8Array): string => sha256Hex(publicKey).slice(0, 16);
 
 const refusal = (reason: RefusalReason, detail: string): Refusal => ({ ok: false, reason, detail });
 

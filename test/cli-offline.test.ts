@@ -103,7 +103,7 @@ test("validate renders each Application, and says file and line as text, as JSON
   await using folder = await openFolder();
   expect(await folder.plumb("validate")).toMatchObject({
     code: 0,
-    out: "fleet is valid: 1 clusters, 1 environments, 1 applications, 1 renderings\n",
+    out: "fleet is valid: 1 cluster, 1 environment, 1 application, 1 rendering\n",
   });
   await folder.write({
     "apps/shop/bad.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: [\n",

@@ -1,4 +1,3 @@
-import { createHash, type X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:tls";
 import {
@@ -16,6 +15,7 @@ import {
   type EnrolRequest,
   type RenewRequest,
 } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import { fingerprintOf } from "#proto/fingerprint.ts";
 
 /** A hub that has not answered in this time is asked again by whoever called. */
 const answerWithinMs = 15_000;
@@ -30,10 +30,6 @@ export class WrongHub extends Error {
   override readonly name = "WrongHub";
 }
 
-/** "sha256:<hex>" of a CA certificate, as it stands in join lines. */
-export const caPinOf = (certificate: X509Certificate): string =>
-  `sha256:${createHash("sha256").update(certificate.raw).digest("hex")}`;
-
 /** The CA certificate that stands behind the hub's, PEM, if it is the pinned one. Throws WrongHub. */
 export async function pinnedCa(hub: string, pin: string): Promise<string> {
   const { host, port } = addressOf(hub);
@@ -43,7 +39,7 @@ export async function pinnedCa(hub: string, pin: string): Promise<string> {
     await once(socket, "secureConnect", { signal: AbortSignal.timeout(answerWithinMs) });
     const shown = socket.getPeerX509Certificate();
     const ca = shown?.issuerCertificate;
-    if (shown === undefined || ca === undefined || caPinOf(ca) !== pin || !shown.verify(ca.publicKey))
+    if (shown === undefined || ca === undefined || fingerprintOf(ca.raw) !== pin || !shown.verify(ca.publicKey))
       throw new WrongHub(`${hub} is not the hub that the join line names: its CA has another fingerprint`);
     return ca.toString();
   } finally {

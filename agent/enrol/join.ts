@@ -1,5 +1,5 @@
 import "reflect-metadata";
-import { createHash, generateKeyPairSync, KeyObject, webcrypto } from "node:crypto";
+import { generateKeyPairSync, KeyObject, webcrypto } from "node:crypto";
 import { createUser, fromSeed } from "@nats-io/nkeys";
 import * as x509 from "@peculiar/x509";
 import type { Cluster } from "#agent/cluster/cluster.ts";
@@ -7,6 +7,7 @@ import { withCredentials } from "#agent/enrol/credentials.ts";
 import { enrol, pinnedCa, WrongHub } from "#agent/enrol/hub-client.ts";
 import { ensureNamespace, readKeys, writeKeys, type AgentKeys, type DraftKeys } from "#agent/enrol/keys.ts";
 import { rawX25519 } from "#proto/sealed-key.ts";
+import { fingerprintOf } from "#proto/fingerprint.ts";
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
@@ -38,8 +39,8 @@ export async function join(cluster: Cluster, namespace: string, line: JoinLine):
     nkey: fromSeed(Buffer.from(draft.nkeySeed)).getPublicKey(),
     sealingKey: rawX25519(draft.sealingKey),
   });
-  const root = `sha256:${createHash("sha256").update(granted.rootKey).digest("hex")}`;
-  if (root !== line.root) throw new WrongHub("the hub's root key is not the one that the join line names");
+  if (fingerprintOf(granted.rootKey) !== line.root)
+    throw new WrongHub("the hub's root key is not the one that the join line names");
   const keys = withCredentials(draft, granted);
   await writeKeys(cluster, namespace, keys);
   return keys;

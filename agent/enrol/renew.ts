@@ -1,10 +1,11 @@
-import { createHash, sign } from "node:crypto";
+import { sign } from "node:crypto";
 import { renew } from "#agent/enrol/hub-client.ts";
 import type { AgentKeys } from "#agent/enrol/keys.ts";
 import type { Clock } from "#lib/clock.ts";
 import { backoffMs } from "#lib/retry.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
 import type { Credentials } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import { renewalText } from "#proto/renewal.ts";
 
 const retries = { firstMs: 5_000, capMs: 10 * 60_000 };
 /** A certificate of seven days is asked for again after three and a half: days remain for a hub that is away. */
@@ -14,9 +15,7 @@ const lifeMs = 7 * 86_400_000;
 /** Asks for new credentials by proof of the recorded key, which works also when the certificate has ended. */
 export function renewCredentials(keys: AgentKeys, nowMs: number): Promise<Credentials> {
   const atMs = BigInt(Math.round(nowMs));
-  const digest = createHash("sha256").update(keys.csrPem).digest("hex");
-  const text = Buffer.from(`plumbline renew\n${keys.cluster}\n${atMs}\n${digest}`);
-  const proof = sign("sha256", text, keys.tlsKeyPem);
+  const proof = sign("sha256", renewalText(keys.cluster, atMs, keys.csrPem), keys.tlsKeyPem);
   return renew(keys.hub, keys.caPem, { cluster: keys.cluster, csrPem: keys.csrPem, atMs, proof });
 }
 

@@ -1,10 +1,11 @@
-import { createHash, createPublicKey, verify } from "node:crypto";
+import { createPublicKey, verify } from "node:crypto";
 import { BadRequest, requestedKey, type Authority } from "#hub/identity/authority.ts";
 import type { NatsIdentity } from "#hub/identity/nats-jwt.ts";
 import type { ClusterRecord } from "#hub/decide/record.ts";
 import type { Credentials, EnrolRequest, RenewRequest } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { clusterId, isDnsLabel, type ClusterId } from "#proto/ids.ts";
 import { checkJoinToken } from "#proto/token.ts";
+import { renewalText } from "#proto/renewal.ts";
 
 /** How far the clock of an agent that renews may be from ours. */
 const renewalSkewMs = 5 * 60_000;
@@ -88,10 +89,6 @@ export function createEnrolment(options: EnrolmentOptions): Enrolment {
     },
   };
 }
-
-/** What an agent signs to renew; the same text as in agent.proto. */
-const renewalText = (cluster: string, atMs: bigint, csrPem: string): Buffer =>
-  Buffer.from(`plumbline renew\n${cluster}\n${atMs}\n${createHash("sha256").update(csrPem).digest("hex")}`);
 
 type Keys = { readonly spki: string; readonly nkey: string; readonly sealingKey: string };
 

@@ -3,6 +3,7 @@ import type { LookupFunction } from "node:net";
 import { Agent, request } from "undici";
 import { AddressRefused, checkAddress, isInternal, redact } from "#hub/git/address.ts";
 import { reasonOf } from "#lib/log.ts";
+import { readAtMost } from "#lib/read-at-most.ts";
 
 /** Connecting and waiting for the first byte; a server that is slower is tried again later. */
 const patienceMs = 20_000;
@@ -58,14 +59,9 @@ export function createDownload(
       signal: ending,
       headers: { ...headers, "user-agent": "plumbline" },
     });
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > maxBytes) throw new ChartUnavailable(`answers with more than ${Math.round(maxBytes / 2 ** 20)} MiB`);
-      chunks.push(chunk);
-    }
-    return { status: answer.statusCode, headers: answer.headers, body: Buffer.concat(chunks) };
+    const tooLong = (): Error => new ChartUnavailable(`answers with more than ${Math.round(maxBytes / 2 ** 20)} MiB`);
+    const body = await readAtMost(answer.body, maxBytes, tooLong);
+    return { status: answer.statusCode, headers: answer.headers, body };
   };
   const download = async (address: string, options: DownloadOptions): Promise<Answer> => {
     let at = address;

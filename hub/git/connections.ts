@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import { lookup as resolveName, type LookupAddress, type LookupOptions } from "node:dns";
 import { readFile } from "node:fs/promises";
 import { Agent, type Dispatcher } from "undici";
 import { AddressRefused, isInternal } from "#hub/git/address.ts";
+import { sha256Hex } from "#proto/json.ts";
 
 /** Files of PEM text; read at each use, so that they may be rotated. */
 export type TlsFiles = {
@@ -41,7 +41,7 @@ export function openConnections(allowedHosts: ReadonlySet<string>): Connections 
       const pem = Object.fromEntries(
         await Promise.all(files.map(async ([name, file]) => [name, await readFile(file!, "utf8")] as const)),
       );
-      const hash = createHash("sha256").update(JSON.stringify(pem)).digest("hex");
+      const hash = sha256Hex(JSON.stringify(pem));
       const found = agents.get(hash) ?? agentWith(pem);
       agents.delete(hash);
       agents.set(hash, found);

@@ -1,9 +1,11 @@
-import { createHash, createPrivateKey, sign, type KeyObject } from "node:crypto";
+import { createPrivateKey, sign, type KeyObject } from "node:crypto";
 import { request } from "undici";
 import { checkAddress, AddressRefused } from "#hub/git/address.ts";
 import { AccessRefused, GitFailed } from "#hub/git/command.ts";
 import type { Connections, TlsFiles } from "#hub/git/connections.ts";
 import type { Clock } from "#lib/clock.ts";
+import { sha256Hex } from "#proto/json.ts";
+import { readAtMost } from "#lib/read-at-most.ts";
 
 /** An app of GitHub's, installed where the repository lies: it asks for tokens that end after an hour. */
 export type GithubApp = {
@@ -31,6 +33,8 @@ const maxAnswerBytes = 64 * 1024;
 /** Apps with a private key each; one that is rotated leaves its old one behind. */
 const maxApps = 256;
 
+const tooLong = (): Error => new GitFailed("the answer about a token is too long");
+
 type Answer = { readonly token: string; readonly untilMs: number };
 /** Being asked for, as long as its end is not known. */
 type Kept = { readonly answer: Promise<Answer>; untilMs: number };
@@ -41,7 +45,7 @@ export function createAppTokens(
   clock: Pick<Clock, "now">,
 ): AppTokens {
   const kept = new Map<string, Kept>();
-  const keyOf = (app: GithubApp): string => createHash("sha256").update(JSON.stringify(app)).digest("hex");
+  const keyOf = (app: GithubApp): string => sha256Hex(JSON.stringify(app));
   const ask = async (app: GithubApp, tls: TlsFiles): Promise<Answer> => {
     checkAddress(app.api, allowedHosts);
     const dispatcher = await connections.dispatcher(tls);
@@ -63,7 +67,7 @@ export function createAppTokens(
           "compare both numbers and the private key with the app's settings",
       );
     }
-    return tokenFrom(await textOf(body), new URL(url).host);
+    return tokenFrom((await readAtMost(body, maxAnswerBytes, tooLong)).toString("utf8"), new URL(url).host);
   };
   const begin = (key: string, app: GithubApp, tls: TlsFiles): Kept => {
     const begun: Kept = { answer: ask(app, tls), untilMs: Infinity };
@@ -116,13 +120,4 @@ function tokenFrom(text: string, host: string): Answer {
   if (typeof answer.token !== "string" || answer.token === "" || Number.isNaN(untilMs))
     throw new GitFailed(`${host} gave no token, or one without an end`);
   return { token: answer.token, untilMs };
-}
-
-async function textOf(body: AsyncIterable<Buffer>): Promise<string> {
-  let text = "";
-  for await (const chunk of body) {
-    text += chunk.toString("utf8");
-    if (text.length > maxAnswerBytes) throw new GitFailed("the answer about a token is too long");
-  }
-  return text;
 }

@@ -2,6 +2,7 @@ import { request, type Dispatcher } from "undici";
 import { AddressRefused, redact } from "#hub/git/address.ts";
 import { AccessRefused, GitFailed } from "#hub/git/command.ts";
 import { delimiter, flush, NotPktLines, pktLine, readPktLines } from "#hub/git/pkt-line.ts";
+import { readAtMost } from "#lib/read-at-most.ts";
 
 /** An answer takes milliseconds; a server that says nothing for so long is left until its next turn. */
 const answerWithinMs = 20_000;
@@ -104,7 +105,7 @@ async function exchange(url: string, asking: Asking, body?: string): Promise<Buf
         `${shown}: does not answer as a Git server does: is it the address of a page, or of a sign-in?`,
       );
     }
-    return await readAtMost(answer.body, maxAnswerBytes);
+    return await readAtMost(answer.body, maxAnswerBytes, () => new NotPktLines("the answer is too long"));
   } catch (cause) {
     if (limit.aborted && asking.signal?.aborted !== true)
       throw new GitFailed(`${shown}: did not answer within ${answerWithinMs / 1000} s`, { cause });
@@ -126,15 +127,4 @@ function refusalOf(shown: string, status: number, location: string | string[] | 
 function hostOf(location: string | string[] | undefined): string {
   const text = String(location ?? "");
   return URL.canParse(text) ? `another address at ${new URL(text).host}` : "another address";
-}
-
-async function readAtMost(body: AsyncIterable<Buffer>, most: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > most) throw new NotPktLines("the answer is too long");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from "node:crypto";
 import { chmod, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
@@ -6,6 +6,7 @@ import { createAuthority, openAuthority, type Authority } from "#hub/identity/au
 import { natsIdentity, type NatsIdentity } from "#hub/identity/nats-jwt.ts";
 import { createNatsKeys, type NatsKeys } from "#hub/identity/nats-keys.ts";
 import { delegate, rawPublicKey, type Signer } from "#proto/envelope.ts";
+import { fingerprintOf } from "#proto/fingerprint.ts";
 
 /** How long the root trusts a hub key. An agent that was away for longer still keeps its last good document. */
 const delegationLifeMs = 365 * 86_400_000;
@@ -130,8 +131,5 @@ async function openIdentity(path: string, text: string): Promise<Identity> {
     nats: natsIdentity(file.nats as NatsKeys),
   };
 }
-
-export const fingerprintOf = (rootKey: Uint8Array): string =>
-  `sha256:${createHash("sha256").update(rootKey).digest("hex")}`;
 
 const pemOf = (key: KeyObject): string => key.export({ type: "pkcs8", format: "pem" }) as string;

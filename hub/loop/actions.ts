@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { X509Certificate, createHash } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import { stringify } from "yaml";
 import type { Actions, Outcome } from "#hub/api/actions.ts";
 import type { Actor } from "#hub/api/authorise.ts";
@@ -28,6 +28,7 @@ import {
   tenantBytesLimit,
   type TenantProfile,
 } from "#proto/token.ts";
+import { fingerprintOf } from "#proto/fingerprint.ts";
 
 const pushTries = 5;
 export const provedLooks = 10;
@@ -119,7 +120,7 @@ export function createActions(parts: ActionParts): Actions {
   const acceptOf = createAcceptRewrite(parts);
   const joinOf = (token: string, tenant?: TenantProfile) => {
     const ca = new X509Certificate(identity.authority.certificatePem);
-    const caPin = `sha256:${createHash("sha256").update(ca.raw).digest("hex")}`;
+    const caPin = fingerprintOf(ca.raw);
     const line = { hub: parts.grpcAddress, token, caPin, root: identity.fingerprint };
     const flags = tenant === undefined ? "" : ` ${tenantFlags(tenant)}`;
     const command = `plumb agent join --hub ${line.hub} --ca-pin ${caPin} --root ${line.root} --token ${token}${flags} --kubeconfig FILE`;

@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import { deserialize, serialize } from "node:v8";
 import type { Choice } from "#hub/render/choose.ts";
 import type { SealedStore } from "#hub/render/sealed-store.ts";
 import type { Rendered } from "#hub/render/target.ts";
+import { sha256Hex } from "#proto/json.ts";
 
 /** Raised with the shape of what is kept: an older file is then not read. */
 const form = 1;
@@ -38,13 +38,13 @@ export function nameOf(settings: string, { paths, parameters }: Shape, seen: See
   const objects = paths.map((path) => seen.objects.get(path));
   const values = parameters.map((name) => seen.parameters[name]);
   if ([...objects, ...values].some((value) => value === undefined)) return undefined;
-  return sha256(JSON.stringify([form, settings, paths, objects, parameters, values]));
+  return sha256Hex(JSON.stringify([form, settings, paths, objects, parameters, values]));
 }
 
 /** Without a store, shapes are kept in memory alone. */
 export function keepRenderings(store?: SealedStore): KeptRenderings {
   const known = new Map<string, readonly Shape[]>();
-  const shapesName = (settings: string): string => sha256(JSON.stringify([form, "shapes", settings]));
+  const shapesName = (settings: string): string => sha256Hex(JSON.stringify([form, "shapes", settings]));
   const note = (settings: string, shapes: readonly Shape[]): void => {
     known.delete(settings);
     known.set(settings, shapes);
@@ -75,5 +75,3 @@ export function keepRenderings(store?: SealedStore): KeptRenderings {
     },
   };
 }
-
-const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");

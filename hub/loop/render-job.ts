@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { Fleet } from "#hub/fleet/fleet.ts";
 import type { DeclaredChart } from "#hub/fleet/kinds/chart.ts";
 import { parameterValues, substitute, type Parameters } from "#hub/fleet/select.ts";
@@ -6,7 +5,7 @@ import { substituteValues } from "#hub/fleet/substitute-values.ts";
 import type { Outcome, Target } from "#hub/decide/inputs.ts";
 import type { Source } from "#hub/loop/sources.ts";
 import type { Wanted } from "#hub/render/manifests.ts";
-import { canonicalJson } from "#proto/json.ts";
+import { canonicalJson, sha256Hex } from "#proto/json.ts";
 import type { JsonObject } from "#proto/object.ts";
 
 /** What a target's rendering depends on, its parameters filled in. Equal keys are one rendering. */
@@ -115,4 +114,4 @@ function helmOf({ values, valuesFiles, once }: HelmSource, parameters: Parameter
   return { ok: true, inputs: { values: filled.value as JsonObject, valuesFiles: files, once: [...once] } };
 }
 
-const digestOf = (inputs: JsonObject): string => createHash("sha256").update(canonicalJson(inputs)).digest("hex");
+const digestOf = (inputs: JsonObject): string => sha256Hex(canonicalJson(inputs));

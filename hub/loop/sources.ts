@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Follow } from "#hub/decide/inputs.ts";
 import type { Rewrite } from "#hub/decide/rewrites.ts";
@@ -14,6 +13,7 @@ import { openHeads, type Heads } from "#hub/loop/heads.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
 import type { Revision } from "#proto/ids.ts";
+import { sha256Hex } from "#proto/json.ts";
 
 /** One followed repository: its mirror, and the heads that are taken from it. */
 export type Source = Pick<Heads, "head" | "at" | "standing" | "branchOf" | "stops" | "doubt"> & {
@@ -71,7 +71,7 @@ export async function openSource(access: SourceAccess, options: SourceOptions): 
   const stopped = new AbortController();
   const signal = AbortSignal.any([options.signal, stopped.signal]);
   // By address: a Repository that is renamed keeps its mirror, one whose address changes starts anew.
-  const folder = createHash("sha256").update(url).digest("hex").slice(0, 16);
+  const folder = sha256Hex(url).slice(0, 16);
   const mirror = await openMirror({
     url,
     ...access.remote,

@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import type { HubConnection } from "#hub/publish/held-connection.ts";
 import { ask, errorCode, isRefusal } from "#hub/publish/jetstream.ts";
 import { streams, subjects } from "#proto/subjects.ts";
+import { sha256Hex } from "#proto/json.ts";
 
 const mebibyte = 1024 ** 2;
 const dayNs = 86_400 * 1e9;
@@ -90,5 +90,4 @@ function differs(wanted: Readonly<Record<string, unknown>>, found: Readonly<Reco
 }
 
 /** Tells this stream from another of the same name: one made anew starts its sequences again. */
-export const streamId = ({ created }: StreamInfo): string =>
-  createHash("sha256").update(created).digest("hex").slice(0, 16);
+export const streamId = ({ created }: StreamInfo): string => sha256Hex(created).slice(0, 16);
