@@ -148,6 +148,34 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     await world.edit(held, { "metadata.finalizers": undefined });
   });
 
+  test("when a cluster's limits were narrowed, what lies outside is neither healed nor deleted, and is let go and said", async () => {
+    await using world = await open();
+    const secret = (name: string): KubeObject => ({ ...settings(world, name, { level: "MQ==" }), kind: "Secret" });
+    const [a, b, c, stays] = [secret("a"), secret("b"), secret("c"), settings(world, "stays", { level: "1" })];
+    await world.take(run(world, "shop", [a, b, stays]), run(world, "rest", [c]));
+    await world.stop();
+    const limits = { kinds: ["ConfigMap"], namespaces: "any" } as const;
+    world.allowAgent({ profile: "admin", limits, defaultServiceAccount: "" });
+    await world.start();
+    await world.engine.settled();
+    expect(statusOf(world).phase).toBe(ApplicationPhase.BLOCKED);
+    await world.edit(a, { "data.level": "Mg==" });
+    await world.until(() => world.drifts().some(({ object }) => object?.name === "a"));
+    // Of an allowed kind: it is healed as it was, though the bundle is blocked.
+    await world.edit(stays, { "data.level": "by hand" });
+    await world.until(async () => (await level(world, "stays")) === "1");
+    await world.engine.settled();
+    expect(await world.value(a, "data.level")).toBe("Mg==");
+
+    await world.take(run(world, "shop", [stays]), world.documents.remove("rest", "delete"));
+    expect(statusOf(world).phase).toBe(ApplicationPhase.APPLIED);
+    expect(statusOf(world, "rest").phase).toBe(ApplicationPhase.REMOVED);
+    for (const object of [a, b, c]) expect((await world.get(object)).metadata.deletionTimestamp).toBeUndefined();
+    const told = world.events("pruned") as { deleted: { name: string }[]; orphaned: { name: string }[] }[];
+    expect(told.flatMap(({ deleted }) => deleted)).toEqual([]);
+    expect(told.flatMap(({ orphaned }) => orphaned.map(({ name }) => name)).sort()).toEqual(["a", "b", "c"]);
+  });
+
   test("an object that says it is kept is let go, and said so, whatever is removed", async () => {
     await using world = await open();
     const keep = settings(world, "keep", {}, { "helm.sh/resource-policy": "keep" });

@@ -43,6 +43,7 @@ class Agent implements AsyncDisposable {
   readonly journal = new Journal(1_000, () => Date.now());
   readonly #cluster: Cluster;
   engine!: Engine;
+  #authority: Authority | undefined;
 
   constructor(name: string, cluster: Cluster) {
     this.name = name;
@@ -54,22 +55,32 @@ class Agent implements AsyncDisposable {
       name,
       openKubernetes(await kubeconfigAccess(await plane.kubeconfig(name, ["system:masters"]))),
     );
-    const namespace = `${name}-agent`;
-    await people.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } });
-    agent.engine = await startEngine({
-      cluster: agent.#cluster,
-      clusterId: agent.documents.cluster,
-      namespace,
-      ...(authority === undefined ? {} : { authority }),
-      trust: { rootKey: agent.documents.rootKey, sealingKey: agent.documents.sealingKey },
-      fetch: agent.documents.fetch,
-      journal: agent.journal,
+    await people.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: `${name}-agent` } });
+    agent.#authority = authority;
+    await agent.#startEngine();
+    return agent;
+  }
+  async #startEngine(): Promise<void> {
+    this.engine = await startEngine({
+      cluster: this.#cluster,
+      clusterId: this.documents.cluster,
+      namespace: `${this.name}-agent`,
+      ...(this.#authority === undefined ? {} : { authority: this.#authority }),
+      trust: { rootKey: this.documents.rootKey, sealingKey: this.documents.sealingKey },
+      fetch: this.documents.fetch,
+      journal: this.journal,
       clock: systemClock,
       log: silentLog,
       telemetry,
       onStatus: () => undefined,
     });
-    return agent;
+  }
+  /** As after `kubectl rollout restart`, with other settings. */
+  async restart(authority: Authority): Promise<void> {
+    await this.engine[Symbol.asyncDispose]();
+    this.#authority = authority;
+    await this.#startEngine();
+    await this.engine.settled();
   }
   get namespace(): KubeObject {
     return { apiVersion: "v1", kind: "Namespace", metadata: { name: this.name } };
@@ -430,6 +441,25 @@ test("K16 escalations and the agent's own: refused by this cluster's limits, hea
   // What ran before is healed to what it was, not to the bundle that was refused.
   await people.replace({ ...(await read(a))!, data: { level: "edited" } });
   await until(async () => ((await read(a))!["data"] as { level: string }).level === "info");
+  // Limits that were narrowed since bind heals and prunes: hands off, and said.
+  const b = agent.settings("b");
+  await agent.apply([agent.namespace, a, b]);
+  await agent.restart({ profile: "admin", limits: { ...limits, kinds: ["Namespace"] }, defaultServiceAccount: "" });
+  expect(agent.status).toMatchObject({
+    phase: ApplicationPhase.BLOCKED,
+    reason: expect.stringContaining("is of kind ConfigMap") as string,
+  });
+  await agent.apply([agent.namespace]);
+  expect(agent.status.phase).toBe(ApplicationPhase.APPLIED);
+  expect(agent.events("pruned").at(-1)).toMatchObject({
+    deleted: [],
+    orphaned: [
+      { kind: "ConfigMap", name: "b" },
+      { kind: "ConfigMap", name: "a" },
+    ],
+  });
+  for (const object of [a, b]) expect((await read(object))?.metadata.deletionTimestamp).toBeUndefined();
+  for (const object of [a, b]) expect(await read(object)).toBeDefined();
 });
 
 test("K17 a definition and a Namespace that leave the bundle are let go, with all that is in them", async () => {

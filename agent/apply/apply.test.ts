@@ -102,12 +102,20 @@ test("a protected kind needs the object's own word and the Application's", () =>
   expect(isPruneAllowed({ ...namespace, kind: "ConfigMap" }, undefined, [])).toBe(true);
 });
 
-test("deletes no more than its limit in any hour", () => {
+test("deletes no more than its limit in any hour, and says when there is room again", () => {
   let now = 0;
   const breaker = new DeletionBreaker(2, () => now);
-  expect([breaker.take(), breaker.take(), breaker.take()]).toEqual([true, true, false]);
-  now = 3_600_001;
   expect(breaker.take()).toBe(true);
+  expect(breaker.roomInMs()).toBe(0);
+  now = 1_000;
+  expect([breaker.take(), breaker.take()]).toEqual([true, false]);
+  expect(breaker.roomInMs()).toBe(3_599_000);
+  now += 3_598_999;
+  expect(breaker.take()).toBe(false);
+  now += 1;
+  expect(breaker.roomInMs()).toBe(0);
+  expect([breaker.take(), breaker.take()]).toEqual([true, false]);
+  expect(breaker.roomInMs()).toBe(1_000);
 });
 
 test.each([

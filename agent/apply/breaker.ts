@@ -19,4 +19,12 @@ export class DeletionBreaker {
     this.#times.push(now);
     return true;
   }
+
+  /** How long until there is one again; 0: now. */
+  roomInMs(): number {
+    const [oldest] = this.#times;
+    return oldest === undefined || this.#times.length < this.#limit
+      ? 0
+      : Math.max(0, oldest + hourMs - this.#monotonic());
+  }
 }

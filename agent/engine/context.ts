@@ -55,6 +55,8 @@ export type Context = {
   readonly causes: Causes;
   /** Reconciles this Application again soon. */
   again(application: ApplicationState): void;
+  /** The same after so long, though nothing else calls for it. */
+  againIn(application: ApplicationState, ms: number): void;
   /** Places for Applications that are being applied; whoever waits gives its own up meanwhile. */
   readonly slots: Slots;
   /** Watches this kind from now on. */

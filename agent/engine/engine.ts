@@ -19,6 +19,7 @@ import { compareOrder } from "#proto/desired-state.ts";
 import { parseRefKey } from "#proto/object.ts";
 import { sha256Hex } from "#proto/json.ts";
 import { lookAtYielded } from "./after-apply.ts";
+import { createAgainLater } from "./again-later.ts";
 import { createAutoscalers } from "./autoscalers.ts";
 import { createCauses } from "./causes.ts";
 import { saveHead, tellLoss, type Context } from "./context.ts";
@@ -90,6 +91,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   let fetchRound = 0;
   let rewriting: Promise<void> | undefined;
 
+  const againLater = createAgainLater(clock, life.signal, (name) => reconcilers.add(name));
   const context: Context = {
     cluster,
     clusterId,
@@ -120,6 +122,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       reconcilers.add(application.name);
     },
     again: ({ name }) => reconcilers.add(name),
+    againIn: ({ name }, ms) => againLater(name, ms),
     slots: new Slots(applicationsAtOnce),
     memoryDoubted: () => void (rewriting ??= rewriteMemory().finally(() => (rewriting = undefined))),
     autoscalers: createAutoscalers(

@@ -18,6 +18,13 @@ const lookEveryMs = 30_000;
 /** A hook that failed for good: nothing after it is done for this digest, before a person deletes what failed. */
 export class HookFailed extends Error {
   override readonly name = "HookFailed";
+  /** Nothing of it was made, so that nothing will be seen to change. */
+  readonly isRefused: boolean;
+
+  constructor(message: string, isRefused = false) {
+    super(message);
+    this.isRefused = isRefused;
+  }
 }
 
 /** One phase of one bundle, on its way. */
@@ -139,7 +146,7 @@ async function make(run: Run, hook: BundleHook, slot: HookSlot, until: number): 
       if (error instanceof HookFailed) throw error;
       const failure = failureOf(error);
       if (failure.final)
-        throw new HookFailed(`the ${run.phase} hook ${describe(hook)} was refused: ${failure.message}`);
+        throw new HookFailed(`the ${run.phase} hook ${describe(hook)} was refused: ${failure.message}`, true);
       because = failure.message;
     }
     const waitMs = backoffMs(retries, attempt);
@@ -171,6 +178,7 @@ async function makeOnce(run: Run, hook: BundleHook, slot: HookSlot): Promise<boo
   if (!isMine && isAwaited(hook.object))
     throw new HookFailed(
       `the ${phase} hook ${describe(hook)} was refused: it exists already, and no hook of ${application.name} made it; delete or rename it`,
+      true,
     );
   const isReplaced = isAwaited(hook.object) || hook.hook.deleted.before;
   if (isMine && isReplaced && !isProtected(refOf(hook.object))) {

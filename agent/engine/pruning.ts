@@ -15,6 +15,9 @@ import { deleteLeftovers } from "./hook-objects.ts";
 import { HookFailed, runHooks } from "./hooks.ts";
 import { isOurs } from "./send.ts";
 
+/** Deletions of an hour ago may have been spread over it: what there is room for since is done together. */
+const leastWaitMs = 60_000;
+
 type Outcome = { readonly deleted: ObjectRef[]; readonly orphaned: ObjectRef[]; readonly stopped: string | undefined };
 
 /**
@@ -68,7 +71,7 @@ export async function pruneSurplus(
   outcome.orphaned.push(...plan.letGo.map(({ key }) => parseRefKey(key)));
   tell(context, application, outcome);
   application.counts.pruned = outcome.deleted.length;
-  if (outcome.stopped !== undefined) return outcome.stopped;
+  if (outcome.stopped !== undefined) return goesOnLater(context, application, outcome.stopped);
   return isHealthy ? undefined : `pruned although not everything was healthy within ${entry.delivery.timeoutMs} ms`;
 }
 
@@ -82,7 +85,10 @@ export async function removeWhole(context: Context, application: ApplicationStat
     // A newer document may want what is left: its own reconcile follows.
     if (run.signal.aborted) return;
     if (!(error instanceof HookFailed)) throw error;
-    settle(context, application, "Failed", `nothing more is deleted: ${error.message}`);
+    const because = `nothing more is deleted: ${error.message}`;
+    // No newer digest will come for it: it is tried again by the clock, as whatever fails in passing is.
+    if (error.isRefused) throw new Error(because, { cause: error });
+    settle(context, application, "Failed", because);
   } finally {
     application.run = undefined;
   }
@@ -138,7 +144,7 @@ async function removeUntil(
       : await deleteAll(context, application, candidates, head.run?.delivery.prune.protected ?? [], signal);
   tell(context, application, outcome);
   if (outcome.stopped !== undefined) {
-    application.reason = outcome.stopped;
+    application.reason = goesOnLater(context, application, outcome.stopped);
     await saveHead(context, application, { ...application.head!, complete: false });
     return context.touched(application);
   }
@@ -156,6 +162,13 @@ async function removeUntil(
   application.bundle = undefined;
   application.phase = "Removed";
   context.touched(application);
+}
+
+/** Nothing else would call for it: the same document comes no second time. */
+function goesOnLater(context: Context, application: ApplicationState, stopped: string): string {
+  const waitMs = Math.max(context.breaker.roomInMs(), leastWaitMs);
+  context.againIn(application, waitMs);
+  return `${stopped}; it goes on at ${new Date(Math.ceil(context.clock.now() + waitMs)).toISOString()}`;
 }
 
 /** What other Applications here want or own. Held and absent ones keep all of their inventory. */

@@ -1,3 +1,4 @@
+import type { Authority } from "#agent/authority/authority.ts";
 import type { Cluster, ObjectAddress } from "#agent/cluster/cluster.ts";
 import { valueAt, withValue } from "#agent/drift/paths.ts";
 import { startEngine, type Engine } from "#agent/engine/engine.ts";
@@ -45,6 +46,7 @@ export class World implements AsyncDisposable {
   #deployed: readonly KubeObject[] = [];
   #wrapAgent: (cluster: Cluster) => Cluster = (cluster) => cluster;
   #access: AgentOptions = {};
+  #authority: Authority | undefined;
 
   constructor(backend: Backend, name: string) {
     this.backend = backend;
@@ -82,6 +84,7 @@ export class World implements AsyncDisposable {
       cluster: this.#cluster,
       clusterId: this.documents.cluster,
       namespace: this.agentNamespace,
+      ...(this.#authority === undefined ? {} : { authority: this.#authority }),
       trust: { rootKey: this.documents.rootKey, sealingKey: this.documents.sealingKey },
       fetch: this.documents.fetch,
       journal: this.journal,
@@ -109,6 +112,11 @@ export class World implements AsyncDisposable {
   /** How the agent reaches the server from its next start on. */
   accessAgent(access: AgentOptions): void {
     this.#access = access;
+  }
+
+  /** What the agent may do from its next start on. */
+  allowAgent(authority: Authority): void {
+    this.#authority = authority;
   }
 
   /** Objects that a case deployed by `take`. */
