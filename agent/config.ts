@@ -60,11 +60,11 @@ export function readConfig(env: NodeJS.ProcessEnv, given: Given = {}): AgentConf
 function authorityOf(text: (name: string) => string | undefined, given: Given): Authority {
   const profile = given.profile ?? text("PLUMBLINE_PROFILE") ?? "admin";
   if (profile !== "admin" && profile !== "tenant")
-    throw new ConfigProblem(`PLUMBLINE_PROFILE is ${profile}: it is admin or tenant`);
+    throw new ConfigProblem(`--profile (PLUMBLINE_PROFILE) is ${profile}: it is admin or tenant`);
   const defaultServiceAccount = given.defaultServiceAccount ?? text("PLUMBLINE_DEFAULT_SERVICE_ACCOUNT") ?? "";
   if (defaultServiceAccount !== "" && !/^[^/]+\/[^/]+$/.test(defaultServiceAccount))
     throw new ConfigProblem(
-      `PLUMBLINE_DEFAULT_SERVICE_ACCOUNT is ${defaultServiceAccount}: it is written namespace/name`,
+      `--default-service-account (PLUMBLINE_DEFAULT_SERVICE_ACCOUNT) is ${defaultServiceAccount}: it is written namespace/name`,
     );
   return {
     profile,

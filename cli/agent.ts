@@ -1,10 +1,10 @@
 import { kubeconfigAccess } from "#agent/cluster/access.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
-import { readConfig, type AgentOptions } from "#agent/config.ts";
+import { ConfigProblem, readConfig, type AgentConfig, type AgentOptions } from "#agent/config.ts";
 import { agentProcess } from "#agent/main.ts";
 import { EnrolmentRefused, WrongHub } from "#agent/enrol/hub-client.ts";
 import { join } from "#agent/enrol/join.ts";
-import { CliError, exitCode } from "#cli/errors.ts";
+import { CliError, exitCode, usage } from "#cli/errors.ts";
 import { hint } from "#cli/output.ts";
 import { openTelemetry } from "#lib/telemetry.ts";
 
@@ -19,7 +19,7 @@ export type JoinOptions = MemberOptions & {
 
 /** `plumb agent join`: puts this cluster's keys on record, and runs its agent here until it is stopped. */
 export async function joinHub(options: JoinOptions, signal: AbortSignal): Promise<void> {
-  const config = readConfig(process.env, options);
+  const config = settingsOf(options);
   {
     await using cluster = openKubernetes(await kubeconfigAccess(options.kubeconfig, options.context));
     await using telemetry = await openTelemetry("plumbline-agent", config.otlpEndpoint);
@@ -40,4 +40,13 @@ export async function joinHub(options: JoinOptions, signal: AbortSignal): Promis
 
 /** `plumb agent run`: runs the agent of a cluster that has joined. */
 export const runAgent = (options: MemberOptions, signal: AbortSignal): Promise<void> =>
-  agentProcess(readConfig(process.env, options), signal);
+  agentProcess(settingsOf(options), signal);
+
+function settingsOf(options: MemberOptions): AgentConfig {
+  try {
+    return readConfig(process.env, options);
+  } catch (error) {
+    if (error instanceof ConfigProblem) throw usage(error.message);
+    throw error;
+  }
+}

@@ -1,17 +1,22 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { stringify } from "yaml";
 import { createIdentity, loadIdentity, saveIdentity } from "#hub/identity/identity.ts";
+import { CliError, exitCode } from "#cli/errors.ts";
 import { print, type Format } from "#cli/output.ts";
 import { sha256Hex } from "#proto/json.ts";
 
 /** `plumb init`: makes the hub's keys, once, and a first administrator's token. */
 export async function init(options: { identity: string; output: Format }): Promise<void> {
   const path = resolve(options.identity);
+  const tokenFile = join(dirname(path), "plumbline-admin-token");
+  // Found afterwards, it would leave keys that nobody has a token for.
+  if (existsSync(tokenFile) && !existsSync(path))
+    throw new CliError(exitCode.failed, `${tokenFile} exists`, "it may be somebody's token: move it away first");
   await saveIdentity(path, await createIdentity(Date.now()));
   const { fingerprint } = await loadIdentity(path);
-  const tokenFile = join(dirname(path), "plumbline-admin-token");
   const { token, access } = createAdminToken();
   await writeFile(tokenFile, `${token}\n`, { mode: 0o600, flag: "wx" });
   const answer = { identity: path, root: fingerprint, tokenFile, access };

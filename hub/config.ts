@@ -109,8 +109,9 @@ export function readConfig(env: NodeJS.ProcessEnv, given: Given = {}): HubConfig
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const name = String(issue?.path[0] ?? "setting");
+  const isNoNumber = issue?.code === "invalid_type" && issue.expected === "number";
   throw new ConfigProblem(
-    `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${issue?.message ?? "is wrong"}`,
+    `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${isNoNumber ? "must be a number" : (issue?.message ?? "is wrong")}`,
   );
 }
 
@@ -123,8 +124,8 @@ export function programIn(env: NodeJS.ProcessEnv, name: string): string {
   const inPath = folders.map((folder) => join(folder, name));
   const cache = join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "plumbline", "servers");
   const built = existsSync(cache) ? readdirSync(cache).filter((folder) => folder.startsWith(`${name}-`)) : [];
-  const found = [...inPath, ...built.sort().map((folder) => join(cache, folder, name))].find((path) =>
-    existsSync(path),
-  );
+  // After an upgrade the older ones are still there.
+  const newestFirst = built.sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
+  const found = [...inPath, ...newestFirst.map((folder) => join(cache, folder, name))].find((path) => existsSync(path));
   return found ?? name;
 }

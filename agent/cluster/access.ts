@@ -38,10 +38,18 @@ export function inClusterAccess(address: { host: string; port: string }, folder 
 export async function kubeconfigAccess(path: string, context?: string): Promise<Access> {
   // Imported only here: it costs 90 MB and 400 ms, which an agent inside its cluster never pays.
   const { loadKubeconfig } = await import("./load-kubeconfig.ts");
-  let loadedAt = (await stat(path)).mtimeMs;
+  let loadedAt = (
+    await stat(path).catch((cause: NodeJS.ErrnoException) => {
+      throw new Error(`the kubeconfig ${path} cannot be read (${cause.code ?? cause.message})`, { cause });
+    })
+  ).mtimeMs;
   let config = loadKubeconfig(path, context);
   const cluster = config.getCurrentCluster();
-  if (cluster === null) throw new Error(`${path}: context ${config.getCurrentContext()} names no cluster`);
+  if (cluster === null) {
+    const current = config.getCurrentContext() as string | undefined;
+    const because = current ? `its context ${current} names no cluster` : "it has no current context";
+    throw new Error(`the kubeconfig ${path}: ${because}; name another by --context`);
+  }
   return {
     server: cluster.server.replace(/\/$/, ""),
     ...(cluster.proxyUrl === undefined ? {} : { proxy: cluster.proxyUrl }),

@@ -26,7 +26,7 @@ export async function openFleetTree(folder: string, searchPath: string, wanted?:
       throw new CliError(
         exitCode.usage,
         error instanceof ContentRefused ? error.message : `there is no folder ${folder}`,
-        "name the folder of the fleet documents in a checkout: --fleet fleet",
+        "name the folder of the fleet documents in a checkout: plumb validate FOLDER, or --fleet FOLDER",
       );
     throw error;
   });

@@ -17,7 +17,9 @@ export function checkAddress(address: string, allowedHosts: ReadonlySet<string>)
   if (url.password !== "" || (url.username !== "" && url.protocol !== "ssh:"))
     throw new AddressRefused(`${shown}: credentials do not belong in an address; name them by reference`);
   if (url.protocol !== "https:" && url.protocol !== "ssh:" && !(url.protocol === "http:" && allowed))
-    throw new AddressRefused(`${shown}: only https:// and ssh:// repositories are read`);
+    throw new AddressRefused(
+      `${shown}: only https:// and ssh:// repositories are read${url.protocol === "http:" ? ", and http:// of hosts that --allow-repository-host names" : ""}`,
+    );
   // ssh would read a leading dash as an option.
   if (host === "" || host.startsWith("-") || /^(?:-|%2d)/i.test(url.username))
     throw new AddressRefused(`${shown}: names no host`);
