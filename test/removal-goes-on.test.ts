@@ -70,6 +70,29 @@ test("so does a prune, and a Removal that a newer document withdrew deletes noth
   expect(await left(world)).toBe(count + 1);
 });
 
+test("an object that is to be made anew waits for room as well", async () => {
+  await using world = await open();
+  const fixed = (level: string) => ({
+    ...settings(world, "fixed", { level }, { "plumbline.dev/recreate": "allow" }),
+    immutable: true,
+  });
+  const shop = (level: string) => world.documents.run("shop", [fixed(level)]);
+  const bulk = world.documents.run("bulk", many(world, 500, 10));
+  await world.take(shop("1"), bulk);
+  await world.take(shop("1"), world.documents.remove("bulk", "delete"));
+  expect(statusOf(world, "bulk").phase).toBe(ApplicationPhase.REMOVED);
+  await world.take(shop("2"), world.documents.remove("bulk", "delete"));
+  expect(statusOf(world)).toMatchObject({
+    phase: ApplicationPhase.FAILED,
+    reason: expect.stringContaining("it is made anew at ") as string,
+  });
+  await later(world, 60 * minuteMs - 1);
+  expect(await world.value(fixed("1"), "data.level")).toBe("1");
+  await later(world, 1);
+  expect(await world.value(fixed("1"), "data.level")).toBe("2");
+  expect(statusOf(world).phase).toBe(ApplicationPhase.APPLIED);
+});
+
 test("a Removal whose delete hook was refused tries again by the clock, and goes on once it may be made", async () => {
   await using world = await open();
   const before = pod(world, "before", { "helm.sh/hook": "pre-delete" });

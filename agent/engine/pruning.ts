@@ -11,12 +11,10 @@ import type { Bundle } from "./bundles.ts";
 import { addressOfKey, record, saveHead, writerOf, type Context } from "./context.ts";
 import { bundleOf, disown, entryOf, newestBundle, settle, type ApplicationState, type Model } from "./model.ts";
 import { neededBy } from "./depends.ts";
+import { goOnWithRoom } from "./deletion-room.ts";
 import { deleteLeftovers } from "./hook-objects.ts";
 import { HookFailed, runHooks } from "./hooks.ts";
 import { isOurs } from "./send.ts";
-
-/** Deletions of an hour ago may have been spread over it: what there is room for since is done together. */
-const leastWaitMs = 60_000;
 
 type Outcome = { readonly deleted: ObjectRef[]; readonly orphaned: ObjectRef[]; readonly stopped: string | undefined };
 
@@ -164,12 +162,8 @@ async function removeUntil(
   context.touched(application);
 }
 
-/** Nothing else would call for it: the same document comes no second time. */
-function goesOnLater(context: Context, application: ApplicationState, stopped: string): string {
-  const waitMs = Math.max(context.breaker.roomInMs(), leastWaitMs);
-  context.againIn(application, waitMs);
-  return `${stopped}; it goes on at ${new Date(Math.ceil(context.clock.now() + waitMs)).toISOString()}`;
-}
+const goesOnLater = (context: Context, application: ApplicationState, stopped: string): string =>
+  `${stopped}; it goes on at ${goOnWithRoom(context, application)}`;
 
 /** What other Applications here want or own. Held and absent ones keep all of their inventory. */
 function elsewhere(

@@ -2,6 +2,7 @@ import type { Writer } from "#agent/authority/writer.ts";
 import { isProtected } from "#agent/apply/prune.ts";
 import { refOf, type KubeObject } from "#proto/object.ts";
 import type { Desired } from "./bundles.ts";
+import { goOnWithRoom } from "./deletion-room.ts";
 import { addressOfKey, record, writerOf, type Context } from "./context.ts";
 import type { ApplicationState, Tracked } from "./model.ts";
 import { isOurs, send, type Sent } from "./send.ts";
@@ -34,7 +35,7 @@ export async function recreate(
   const address = addressOfKey(tracked.key, object);
   const there = await cluster.get(address, signal);
   if (there === undefined || !isOurs(there, context) || !(await isValidAsNew(context, writer, object))) return refused;
-  if (!context.breaker.take()) return refused;
+  if (!context.breaker.take()) return refusedUntil(refused, goOnWithRoom(context, application));
   const anew = await send(context, tracked, desired, async () => {
     await writer.delete(address, { uid: there.metadata.uid ?? "", signal });
     return writer.apply(object, { signal });
@@ -43,6 +44,12 @@ export async function recreate(
   const text = `${describeRef(parseRefKey(tracked.key))} is deleted and made anew, as its annotation ${recreateAnnotation} allows`;
   record(context, application, { $case: "notice", value: { text } });
   return anew;
+}
+
+function refusedUntil(refused: Sent, goesOn: string): Sent {
+  if (refused.ok) return refused;
+  const message = `${refused.failure.message}; the agent's limit of deletions an hour is reached: it is made anew at ${goesOn}`;
+  return { ok: false, failure: { ...refused.failure, message } };
 }
 
 async function isValidAsNew({ signal }: Context, writer: Writer, object: KubeObject): Promise<boolean> {

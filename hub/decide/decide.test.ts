@@ -194,7 +194,16 @@ test.each<[string, Partial<Inputs>, string]>([
     "hold",
   ],
   [
-    "nor for one of the whole cluster",
+    "gives a new cluster nothing for a Promotion while the Environment is not declared",
+    {
+      ...proved,
+      environments: new Map([...base.environments].filter(([name]) => name !== prod)),
+      signed: new Map([...base.signed, [p1, []]]),
+    },
+    "nothing",
+  ],
+  [
+    "removes nothing for the Removal of a whole cluster either, while the Environment is not declared",
     { removals: [{ ...removal, scope: { cluster: p1 } }], environments: new Map() },
     "hold",
   ],
