@@ -238,6 +238,24 @@ describe.each(["simulated", "real"])("hooks on the %s API server", (which) => {
     expect(await isThere(world, settings(world, "a"))).toBe(true);
   });
 
+  test("a delete hook whose failed Pod went by its own policy is tried again by the next start, and the Removal ends", async () => {
+    await using world = await open();
+    const policy = { "helm.sh/hook-delete-policy": "hook-failed" };
+    const before = pod(world, "before", helm("pre-delete", policy));
+    await world.take(shop(world, before, settings(world, "a")));
+    give(world, world.documents.remove("shop", "delete"));
+    await world.until(() => isThere(world, before));
+    await finish(world, before, "failed");
+    await world.until(() => statusOf(world).phase === ApplicationPhase.FAILED);
+    await world.until(async () => !(await isThere(world, before)));
+    await world.stop();
+    await world.start();
+    await world.until(() => isThere(world, before));
+    await finish(world, before, "succeeded");
+    await world.until(() => statusOf(world).phase === ApplicationPhase.REMOVED);
+    expect(await isThere(world, settings(world, "a"))).toBe(false);
+  });
+
   test("what a hook left is deleted when the hook is no more in Git, and nothing of others", async () => {
     await using world = await open();
     const script = settings(world, "script", {}, helm("pre-install,pre-upgrade"));

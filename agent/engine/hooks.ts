@@ -120,8 +120,10 @@ async function outcomeOf(run: Run, hook: BundleHook, slot: HookSlot): Promise<Ve
   const failed = hooksDone(application, bundle).failed[nameOf(phase, hook)];
   if (failed !== undefined) {
     const there = await context.cluster.get(addressOfKey(hook.key, hook.object), context.signal);
-    // A person who deletes what failed asks for another try.
-    const isStill = failed.uid === "" || (there !== undefined && there.metadata.uid === failed.uid);
+    // A person who deletes what failed asks for another try. What its own policy deleted leaves nothing to delete: a newer
+    // digest tries again, and a Removal, which has none, each time that it is begun anew.
+    const isLeaving = phase === "delete" || phase === "deleted";
+    const isStill = failed.uid === "" ? !isLeaving : there !== undefined && there.metadata.uid === failed.uid;
     slot.seen = there;
     if (isStill && (there === undefined || verdictOf(there)?.ok !== true))
       return { ok: false, because: failed.because };
