@@ -132,11 +132,13 @@ export function checkSize(files: readonly Pick<TreeFile, "path" | "bytes">[], fo
     throw new TooLarge(`${nameOf(folder)} holds ${files.length} files, at most ${contentLimits.files} are read`);
   const [largest] = [...files].sort((a, b) => b.bytes - a.bytes);
   if (largest !== undefined && largest.bytes > contentLimits.fileBytes)
-    throw new TooLarge(`${largest.path} is ${largest.bytes} bytes, at most 1 MiB is read`);
+    throw new TooLarge(
+      `${largest.path} is ${largest.bytes} bytes, at most ${contentLimits.fileBytes / 2 ** 20} MiB is read`,
+    );
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   if (bytes > contentLimits.bytes)
     throw new TooLarge(
-      `${nameOf(folder)} holds ${bytes} bytes, at most 16 MiB are read; the largest is ${largest!.path}`,
+      `${nameOf(folder)} holds ${bytes} bytes, at most ${contentLimits.bytes / 2 ** 20} MiB are read; the largest is ${largest!.path}`,
     );
 }
 
