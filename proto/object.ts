@@ -65,6 +65,12 @@ export function parseRefKey(key: string): ObjectRef {
   return { group, kind, namespace, name };
 }
 
+/** "group/Kind" that a CustomResourceDefinition defines, and whether its objects have a namespace. */
+export function kindDefinedBy(definition: KubeObject): { kind: string; isNamespaced: boolean } {
+  const spec = definition["spec"] as { group?: string; scope?: string; names?: { kind?: string } } | undefined;
+  return { kind: `${spec?.group}/${spec?.names?.kind}`, isNamespaced: spec?.scope === "Namespaced" };
+}
+
 /** "Deployment shop/web", "Namespace shop": how people see an object named. */
 export const describeRef = (ref: ObjectRef): string =>
   `${ref.kind} ${ref.namespace === "" ? "" : `${ref.namespace}/`}${ref.name}`;

@@ -8,7 +8,7 @@ import type { Bundle } from "./bundles.ts";
 import { record, saveHead, type Context } from "./context.ts";
 import { deleteLeftovers } from "./hook-objects.ts";
 import { hooksDone } from "./hook-record.ts";
-import { HookFailed, runHooks } from "./hooks.ts";
+import { HookFailed, runHooks, type BundleRun } from "./hooks.ts";
 import { settle, track, type ApplicationState, type Model } from "./model.ts";
 import { pruneSurplus } from "./pruning.ts";
 
@@ -34,10 +34,11 @@ export async function applyRun(
   application.reason = "";
   application.problems = new Map();
   const before = application.bundle;
+  const run: BundleRun = { context, application, entry, bundle, signal };
   const isOtherPolicy = canonicalJson(application.head?.run?.delivery ?? null) !== canonicalJson(entry.delivery);
   try {
-    const said = await applyAll(context, application, entry, bundle, signal);
-    if (application.problems.size > 0) return await giveUp(context, application, entry, bundle, signal);
+    const said = await applyAll(run);
+    if (application.problems.size > 0) return await giveUp(run);
     await finish(context, application, entry, before, bundle);
     if (isOtherPolicy) lookAgain(context, application);
     else lookAtYielded(context, application);
@@ -47,7 +48,7 @@ export async function applyRun(
   } catch (error) {
     if (!(error instanceof HookFailed) || signal.aborted) throw error;
     application.reason = error.message;
-    await giveUp(context, application, entry, bundle, signal);
+    await giveUp(run);
   }
 }
 
@@ -60,16 +61,11 @@ const toApply = (inventory: ReadonlyMap<string, Owned> | undefined, bundle: Bund
   new Set([...bundle.desired()].flatMap(([key, { hash }]) => (needsApply(inventory?.get(key), hash) ? [key] : [])));
 
 /** From hooks before to hooks after. Gives a sentence that people should know, or none. */
-async function applyAll(
-  context: Context,
-  application: ApplicationState,
-  entry: RunEntry,
-  bundle: Bundle,
-  signal: AbortSignal,
-): Promise<string> {
+async function applyAll(run: BundleRun): Promise<string> {
+  const { context, application, entry, bundle, signal } = run;
   const isSameDigest = application.head?.complete === true && application.head.run?.digest === entry.digest;
   const hooks = async (phase: "pre" | "sync" | "post"): Promise<void> => {
-    if (!isSameDigest) await runHooks(context, application, entry, bundle, phase, signal);
+    if (!isSameDigest) await runHooks(run, phase);
   };
   if (bundle.scales) await context.autoscalers.start();
   context.touched(application);
@@ -85,7 +81,7 @@ async function applyAll(
   const surplus = [...(application.head?.inventory.keys() ?? [])].some((key) => !desired.has(key));
   if (todo.size > 0 || surplus || application.head?.run?.digest !== entry.digest)
     await intend(context, application, entry, bundle, todo);
-  const late = (): Promise<void> => failLate(context, application, entry, bundle, signal);
+  const late = (): Promise<void> => failLate(run);
   const work: Work = { desired, todo, fresh: new Set(), absent: new Set(), late };
   for (const stage of stagesOf([...desired.values()].map(({ object }) => object)))
     if ((await applyStage(context, application, stage, work, signal)) === "refused") break;
@@ -100,72 +96,52 @@ async function applyAll(
   signal.throwIfAborted();
   if (!isSameDigest && bundle.phases.has("post")) {
     await saveHead(context, application, application.head!);
-    await waitHealthy(context, application, entry, bundle, signal);
+    await waitHealthy(run);
     await hooks("post");
   }
   return blocked ?? reason;
 }
 
 /** Hooks after an apply find everything healthy, or the apply failed; it is waited for on and on. */
-async function waitHealthy(
-  context: Context,
-  application: ApplicationState,
-  entry: RunEntry,
-  bundle: Bundle,
-  signal: AbortSignal,
-): Promise<void> {
+async function waitHealthy(run: BundleRun): Promise<void> {
+  const { context, application, entry, bundle, signal } = run;
   const { timeoutMs } = entry.delivery;
   const waits = (): string => `its post hooks wait for health: ${notCurrent(context, bundle.keys)}`;
   application.reason = waits();
   context.touched(application);
   while (!(await untilHealthy(context, bundle.keys, timeoutMs, signal))) {
     application.reason = waits();
-    await failLate(context, application, entry, bundle, signal);
+    await failLate(run);
   }
   application.phase = "Applying";
 }
 
 /** It takes longer than it may: a failed apply, which goes on all the same. */
-async function failLate(
-  context: Context,
-  application: ApplicationState,
-  entry: RunEntry,
-  bundle: Bundle,
-  signal: AbortSignal,
-): Promise<void> {
+async function failLate(run: BundleRun): Promise<void> {
+  const { context, application } = run;
   if (application.phase === "Failed") return;
   application.phase = "Failed";
   context.touched(application);
-  await runFailHooks(context, application, entry, bundle, signal);
+  await runFailHooks(run);
 }
 
 /** What was refused for good: said, remembered, and left until another digest or object comes. */
-async function giveUp(
-  context: Context,
-  application: ApplicationState,
-  entry: RunEntry,
-  bundle: Bundle,
-  signal: AbortSignal,
-): Promise<void> {
+async function giveUp(run: BundleRun): Promise<void> {
+  const { context, application } = run;
   application.applying = new Set();
   const because = application.problems.size > 0 ? describeProblems(application) : application.reason;
   if (application.head !== undefined) await saveHead(context, application, application.head);
   settle(context, application, "Failed", because);
-  await runFailHooks(context, application, entry, bundle, signal);
+  await runFailHooks(run);
   settle(context, application, "Failed", because);
 }
 
 /** What they do is for people who look into the failure; that one of them fails too changes nothing. */
-async function runFailHooks(
-  context: Context,
-  application: ApplicationState,
-  entry: RunEntry,
-  bundle: Bundle,
-  signal: AbortSignal,
-): Promise<void> {
+async function runFailHooks(run: BundleRun): Promise<void> {
+  const { application } = run;
   const { reason } = application;
   try {
-    await runHooks(context, application, entry, bundle, "fail", signal);
+    await runHooks(run, "fail");
   } catch (error) {
     if (!(error instanceof HookFailed)) throw error;
   }

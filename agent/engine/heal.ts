@@ -1,5 +1,5 @@
 import type { Writer } from "#agent/authority/writer.ts";
-import { baselineOf, compare } from "#agent/drift/baseline.ts";
+import { baselineOf } from "#agent/drift/baseline.ts";
 import { contentHash } from "#agent/drift/content.ts";
 import { driftOf, explainForeign, unknownTool, type Explanation } from "#agent/drift/explain.ts";
 import { takeOverForeign } from "#agent/drift/foreign.ts";
@@ -51,10 +51,10 @@ export async function heal(context: Context, key: string, suspicion: Suspicion):
   return correct(context, found, excepted);
 }
 
-const isOfOwnership = ({ owned, seen, kind }: Case): boolean =>
-  kind === DriftKind.CHANGED && seen !== undefined && compare(owned.baseline!, seen) === "ownershipChanged";
+const isOfOwnership = ({ kind, comparison }: Case): boolean =>
+  kind === DriftKind.CHANGED && comparison === "ownershipChanged";
 
-const isUntouched = ({ owned, seen }: Case): boolean => seen !== undefined && compare(owned.baseline!, seen) === "same";
+const isUntouched = ({ comparison }: Case): boolean => comparison === "same";
 
 /** Report mode, or a freeze: what differs is said, and nothing is written but the label. */
 async function observe(context: Context, found: Case): Promise<Again> {

@@ -27,30 +27,24 @@ export class HookFailed extends Error {
   }
 }
 
-/** One phase of one bundle, on its way. */
-type Run = {
+/** One bundle of one Application, on its way; the signal ends it. */
+export type BundleRun = {
   readonly context: Context;
   readonly application: ApplicationState;
   readonly entry: RunEntry;
   readonly bundle: Bundle;
-  readonly phase: HookPhase;
   readonly signal: AbortSignal;
 };
+type Run = BundleRun & { readonly phase: HookPhase };
 
 /**
  * Runs what a bundle's hooks have for a phase, one after the other, each until it ended or the Application's timeout is
  * over, and once for each digest. Throws HookFailed.
  */
-export async function runHooks(
-  context: Context,
-  application: ApplicationState,
-  entry: RunEntry,
-  bundle: Bundle,
-  phase: HookPhase,
-  signal: AbortSignal,
-): Promise<void> {
+export async function runHooks(parts: BundleRun, phase: HookPhase): Promise<void> {
+  const { application, bundle, signal } = parts;
   if (!bundle.phases.has(phase)) return;
-  const run: Run = { context, application, entry, bundle, phase, signal };
+  const run: Run = { ...parts, phase };
   const { install } = hooksDone(application, bundle);
   const due = bundle
     .hooks()

@@ -3,7 +3,7 @@ import { notAllowedHere } from "#agent/authority/writer.ts";
 import { identityOf } from "#agent/authority/authority.ts";
 import { UnknownKind } from "#agent/cluster/errors.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
-import { describeRef, parseRefKey, type KubeObject } from "#proto/object.ts";
+import { describeRef, kindDefinedBy, parseRefKey, type KubeObject } from "#proto/object.ts";
 import type { Bundle } from "./bundles.ts";
 import { record, type Context } from "./context.ts";
 import type { ApplicationState, Problem } from "./model.ts";
@@ -45,7 +45,8 @@ async function notServed(
   problems: Map<string, Problem>,
 ): Promise<Map<string, Problem> | undefined> {
   const objects = objectsOf(bundle);
-  const defined = new Set(objects.map(({ object }) => definedKind(object)));
+  const definitions = objects.filter(({ object }) => object.kind === "CustomResourceDefinition");
+  const defined = new Set(definitions.map(({ object }) => kindDefinedBy(object).kind));
   const unknown = new Map<string, Problem>();
   for (const { key, object } of objects) {
     const { apiVersion, kind, metadata } = object;
@@ -75,12 +76,6 @@ const objectsOf = (bundle: Bundle): { key: string; object: KubeObject }[] => [
   ...[...bundle.desired()].map(([key, { object }]) => ({ key, object })),
   ...bundle.hooks(),
 ];
-
-function definedKind({ kind, ...object }: KubeObject): string {
-  if (kind !== "CustomResourceDefinition") return "";
-  const spec = object["spec"] as { group?: string; names?: { kind?: string } } | undefined;
-  return `${spec?.group}/${spec?.names?.kind}`;
-}
 
 /** Journalled when it is another refusal than last time. */
 function tell(

@@ -5,7 +5,7 @@ import type { ObjectAddress } from "#agent/cluster/cluster.ts";
 import { reasonOf } from "#lib/log.ts";
 import type { Owned } from "#agent/state/head.ts";
 import type { RemoveEntry, RunEntry } from "#proto/desired-state.ts";
-import { describeRef, parseRefKey, refOf, type KubeObject, type ObjectRef } from "#proto/object.ts";
+import { describeRef, kindDefinedBy, parseRefKey, refOf, type KubeObject, type ObjectRef } from "#proto/object.ts";
 import { untilHealthy } from "./apply-objects.ts";
 import type { Bundle } from "./bundles.ts";
 import { addressOfKey, record, saveHead, writerOf, type Context } from "./context.ts";
@@ -126,7 +126,7 @@ async function removeUntil(
   }
   const hooks = async (phase: "delete" | "deleted"): Promise<void> => {
     if (entry.mode === "delete" && head.run !== null && bundle !== undefined)
-      await runHooks(context, application, head.run, bundle, phase, signal);
+      await runHooks({ context, application, entry: head.run, bundle, signal }, phase);
   };
   await hooks("delete");
   const plan = planPrune({
@@ -305,10 +305,7 @@ async function isDefinedNowhere({ cluster, signal }: Context, { group, kind }: O
   const definitions = await cluster.kindOf("apiextensions.k8s.io/v1", "CustomResourceDefinition", signal);
   if (definitions === undefined) return false;
   const { items } = await cluster.list(definitions, { signal });
-  return !items.some((definition) => {
-    const spec = definition["spec"] as { group?: string; names?: { kind?: string } } | undefined;
-    return spec?.group === group && spec.names?.kind === kind;
-  });
+  return !items.some((definition) => kindDefinedBy(definition).kind === `${group}/${kind}`);
 }
 
 /** What moved is judged for its new owner from here on. */

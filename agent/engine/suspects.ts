@@ -1,4 +1,4 @@
-import { compare } from "#agent/drift/baseline.ts";
+import { compare, type Comparison } from "#agent/drift/baseline.ts";
 import type { Owned } from "#agent/state/head.ts";
 import { DriftKind } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
@@ -22,6 +22,8 @@ export type Case = Found & {
   readonly desired: Desired;
   readonly run: RunEntry;
   readonly seen: KubeObject | undefined;
+  /** Of what is seen with what was applied; undefined when nothing is. */
+  readonly comparison: Comparison | undefined;
 };
 
 /** Whether a case is as it was found: asking about it took time, in which something newer may have been wanted. */
@@ -59,25 +61,30 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
   }
   const seenAtMs = context.clock.now();
   const base = { application, tracked, owned, desired, run, seenAtMs };
+  const { baseline } = owned;
+  const caseWith = (seen: KubeObject, kind: DriftKind): Case => ({
+    ...base,
+    seen,
+    kind,
+    comparison: compare(baseline, seen),
+  });
   if (suspicion.kind === "differs")
-    return { ...base, seen: suspicion.seen, kind: suspicion.isReplaced ? DriftKind.REPLACED : DriftKind.CHANGED };
+    return caseWith(suspicion.seen, suspicion.isReplaced ? DriftKind.REPLACED : DriftKind.CHANGED);
   const there = await context.cluster.get(addressOfKey(key, owned), context.signal);
   if (desired.once === true && there !== undefined && there.metadata.deletionTimestamp === undefined) {
     tracked.health = context.healthOf(there);
     context.touched(application);
     // Without its label nobody would see that it goes.
     const isHidden = owned.uid === there.metadata.uid && there.metadata.labels?.[agentLabel] !== context.clusterId;
-    return isHidden ? { ...base, seen: there, kind: DriftKind.LABEL_REMOVED } : undefined;
+    return isHidden ? caseWith(there, DriftKind.LABEL_REMOVED) : undefined;
   }
   // A finished Job that is cleaned away is no drift.
   if (there === undefined && owned.done === true) return undefined;
-  if (there === undefined) return { ...base, seen: undefined, kind: DriftKind.DELETED };
+  if (there === undefined) return { ...base, seen: undefined, kind: DriftKind.DELETED, comparison: undefined };
   if (there.metadata.deletionTimestamp !== undefined) return retryMs;
-  if (there.metadata.labels?.[agentLabel] === context.clusterId) {
-    const isAsKnown = compare(owned.baseline, there) === "same" && tracked.episode === undefined;
-    const isToStrip = run.delivery.strict && foreignOf(context, key, owned, run.delivery, there).length > 0;
-    if (isAsKnown && !isToStrip && !mayOwnAgain(context, key, owned, desired.object)) return undefined;
-    return { ...base, seen: there, kind: DriftKind.CHANGED };
-  }
-  return { ...base, seen: there, kind: DriftKind.LABEL_REMOVED };
+  if (there.metadata.labels?.[agentLabel] !== context.clusterId) return caseWith(there, DriftKind.LABEL_REMOVED);
+  const found = caseWith(there, DriftKind.CHANGED);
+  const isAsKnown = found.comparison === "same" && tracked.episode === undefined;
+  const isToStrip = run.delivery.strict && foreignOf(context, key, owned, run.delivery, there).length > 0;
+  return isAsKnown && !isToStrip && !mayOwnAgain(context, key, owned, desired.object) ? undefined : found;
 }

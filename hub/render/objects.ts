@@ -1,6 +1,14 @@
 import { fieldName, readKubeYaml, YamlProblem, type FieldPath, type YamlDocument } from "#hub/render/kube-yaml.ts";
 import { isClusterScoped } from "#hub/render/scope.ts";
-import { describeRef, refKey, refOf, type Json, type JsonObject, type KubeObject } from "#proto/object.ts";
+import {
+  describeRef,
+  kindDefinedBy,
+  refKey,
+  refOf,
+  type Json,
+  type JsonObject,
+  type KubeObject,
+} from "#proto/object.ts";
 
 export type ManifestFile = { readonly path: string; readonly bytes: Uint8Array };
 
@@ -150,8 +158,8 @@ function customScopes(placed: readonly Placed[], clusterScoped: readonly string[
     ...clusterScoped.map((kind) => [kind, false] as const),
     ...placed
       .filter(({ object }) => object.kind === "CustomResourceDefinition")
-      .map(({ object }) => object["spec"] as unknown as { group?: string; scope?: string; names?: { kind?: string } })
-      .map((spec) => [`${spec?.group}/${spec?.names?.kind}`, spec?.scope === "Namespaced"] as const),
+      .map(({ object }) => kindDefinedBy(object))
+      .map(({ kind, isNamespaced }) => [kind, isNamespaced] as const),
   ]);
 }
 
