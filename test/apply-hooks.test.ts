@@ -1,11 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Entry } from "#proto/desired-state.ts";
 import { ApplicationPhase } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import type { KubeObject } from "#proto/object.ts";
-import { backendOn, simulatedBackend, type Backend } from "#test/drift-cases/backend.ts";
-import { World } from "#test/drift-cases/world.ts";
-import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
+import type { World } from "#test/drift-cases/world.ts";
 import { deployment, finish, give, isThere, job, pod, ready, settings, statusOf, uidOf } from "./apply/objects.ts";
+import { worldsOn } from "./apply/worlds.ts";
 
 const helm = (phases: string, more: Record<string, string> = {}): Record<string, string> => ({
   "helm.sh/hook": phases,
@@ -13,23 +12,7 @@ const helm = (phases: string, more: Record<string, string> = {}): Record<string,
 });
 
 describe.each(["simulated", "real"])("hooks on the %s API server", (which) => {
-  let plane: SharedControlPlane | undefined;
-  let backend: Backend;
-  let round = 0;
-  beforeAll(async () => {
-    plane = which === "real" ? await openSharedControlPlane() : undefined;
-    backend = plane === undefined ? simulatedBackend() : backendOn(plane);
-  });
-  afterAll(async () => {
-    await backend[Symbol.asyncDispose]();
-    await plane?.[Symbol.asyncDispose]();
-  });
-  const open = async (): Promise<World> => {
-    const world = await World.open(backend, `hooks-${which}-${(round += 1)}`);
-    // Hooks have to have a place before anything else is applied.
-    await world.person.create(world.ownNamespace);
-    return world;
-  };
+  const open = worldsOn(which, "hooks");
   const shop = (world: World, ...objects: KubeObject[]): Entry =>
     world.documents.run("shop", objects, { timeoutMs: 60_000 });
   const isRunning = (world: World, object: KubeObject) =>

@@ -1,32 +1,16 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Delivery, Entry } from "#proto/desired-state.ts";
 import { ApplicationPhase, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { applicationName } from "#proto/ids.ts";
 import type { Json, KubeObject } from "#proto/object.ts";
-import { backendOn, simulatedBackend, type Backend } from "#test/drift-cases/backend.ts";
-import { World } from "#test/drift-cases/world.ts";
-import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
+import type { World } from "#test/drift-cases/world.ts";
 import { deployment, give, isThere, ready, settings, statusOf, uidOf } from "./apply/objects.ts";
+import { worldsOn } from "./apply/worlds.ts";
 
 const once = { "plumbline.dev/apply": "once" };
 
 describe.each(["simulated", "real"])("rules of applying on the %s API server", (which) => {
-  let plane: SharedControlPlane | undefined;
-  let backend: Backend;
-  let round = 0;
-  beforeAll(async () => {
-    plane = which === "real" ? await openSharedControlPlane() : undefined;
-    backend = plane === undefined ? simulatedBackend() : backendOn(plane);
-  });
-  afterAll(async () => {
-    await backend[Symbol.asyncDispose]();
-    await plane?.[Symbol.asyncDispose]();
-  });
-  const open = async (): Promise<World> => {
-    const world = await World.open(backend, `apply-${which}-${(round += 1)}`);
-    await world.person.create(world.ownNamespace);
-    return world;
-  };
+  const open = worldsOn(which, "apply");
   const run = (world: World, name: string, objects: KubeObject[], delivery: Partial<Delivery> = {}): Entry =>
     world.documents.run(name, objects, { timeoutMs: 60_000, ...delivery });
   const after = (...names: string[]): Partial<Delivery> => ({ dependsOn: names.map(applicationName) });

@@ -9,7 +9,6 @@ import { openSource } from "#hub/loop/sources.ts";
 import { createSweep } from "#hub/loop/sweep.ts";
 import { openBroker } from "#hub/publish/broker.ts";
 import { createRenderer } from "#hub/render/renderer.ts";
-import { systemClock } from "#lib/clock.ts";
 import { silentLog } from "#lib/log.ts";
 import { openTelemetry } from "#lib/telemetry.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
@@ -18,6 +17,7 @@ import { applicationName, clusterId, environmentName, revision, type BlobAddress
 import { startGitServer } from "#test/harness/git-server.ts";
 import { application, configMap, environment } from "#test/harness/manifests.ts";
 import { startNatsServer, type NatsServer } from "#test/harness/nats-server.ts";
+import { sourceOptions } from "#test/harness/source-options.ts";
 
 const hourMs = 3_600_000;
 
@@ -101,16 +101,7 @@ test("what was dropped is rendered and put again when it is needed again", async
   );
   const source = await openSource(
     { name: "fleet", url, remote: {}, follows: () => ["main"] },
-    {
-      dataFolder: folder.path,
-      searchPath: process.env["PATH"] ?? "",
-      allowedHosts: new Set(["127.0.0.1"]),
-      intervalMs: 60_000,
-      clock: systemClock,
-      log: silentLog,
-      signal,
-      onMove: () => undefined,
-    },
+    sourceOptions(folder.path, signal),
   );
   await source.following.look();
   await using renderer = createRenderer(Buffer.alloc(32, 7));

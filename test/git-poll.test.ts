@@ -11,9 +11,8 @@ import { openConnections, type Connections } from "#hub/git/connections.ts";
 import { openMirror, type Mirror } from "#hub/git/mirror.ts";
 import type { Wants } from "#hub/git/moves.ts";
 import { openSource, type Source } from "#hub/loop/sources.ts";
-import { systemClock } from "#lib/clock.ts";
-import { silentLog } from "#lib/log.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
+import { sourceOptions } from "#test/harness/source-options.ts";
 
 const allowedHosts = new Set(["127.0.0.1"]);
 const searchPath = process.env["PATH"] ?? "";
@@ -132,17 +131,7 @@ test.runIf(isInternal(ownAddress))(
 async function sourceOf(name: string, signal: AbortSignal, onMove: (source: Source) => void): Promise<Source> {
   return openSource(
     { name, url: url.replace("shop", name), remote: {}, follows: () => ["main"] },
-    {
-      dataFolder: folder.path,
-      searchPath,
-      allowedHosts,
-      connections,
-      intervalMs: 3_600_000,
-      clock: systemClock,
-      log: silentLog,
-      signal,
-      onMove,
-    },
+    sourceOptions(folder.path, signal, { connections, onMove }),
   );
 }
 

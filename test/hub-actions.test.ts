@@ -12,11 +12,11 @@ import { createActions, provedLookMs, provedLooks } from "#hub/loop/actions.ts";
 import { lookLimitMs } from "#hub/loop/find-revision.ts";
 import { openRecords } from "#hub/loop/records.ts";
 import { openSource, type Source } from "#hub/loop/sources.ts";
-import { systemClock } from "#lib/clock.ts";
 import { silentLog } from "#lib/log.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
 import { application, environment, yaml } from "#test/harness/manifests.ts";
+import { sourceOptions } from "#test/harness/source-options.ts";
 
 const ann: Actor = { name: "ann", roles: [] };
 const fleetFiles = {
@@ -55,16 +55,7 @@ beforeEach(async () => {
   const open = async (name: string): Promise<Source> => {
     const source = await openSource(
       { name, url: await git.createRepository(name), remote: {}, follows: () => ["main"] },
-      {
-        dataFolder: folder.path,
-        searchPath: process.env["PATH"] ?? "",
-        allowedHosts: new Set(["127.0.0.1"]),
-        intervalMs: 3_600_000,
-        clock: systemClock,
-        log: silentLog,
-        signal: stopped.signal,
-        onMove: () => undefined,
-      },
+      sourceOptions(folder.path, stopped.signal),
     );
     stack.defer(() => source.stop());
     return source;

@@ -7,12 +7,11 @@ import { readFleet } from "#hub/fleet/read.ts";
 import { openSource } from "#hub/loop/sources.ts";
 import { makeTestKey, type TestKey } from "#hub/trust/signing-fixture.ts";
 import { createTrust } from "#hub/trust/trust.ts";
-import { systemClock } from "#lib/clock.ts";
-import { silentLog } from "#lib/log.ts";
 import { applicationName, environmentName, revision } from "#proto/ids.ts";
 import { startGitServer } from "#test/harness/git-server.ts";
 import { environment, yaml } from "#test/harness/manifests.ts";
 import { pushSigned } from "#test/harness/signed-commit.ts";
+import { sourceOptions } from "#test/harness/source-options.ts";
 
 const dev = makeTestKey();
 const stranger = makeTestKey();
@@ -31,16 +30,7 @@ test("where tags are followed the tag itself must be signed, whatever commit it 
   });
   const source = await openSource(
     { name: "shop", url, remote: {}, follows: () => [tags] },
-    {
-      dataFolder: folder.path,
-      searchPath: process.env["PATH"] ?? "",
-      allowedHosts: new Set(["127.0.0.1"]),
-      intervalMs: 3_600_000,
-      clock: systemClock,
-      log: silentLog,
-      signal: stop.signal,
-      onMove: () => undefined,
-    },
+    sourceOptions(folder.path, stop.signal),
   );
   const signer = yaml({
     apiVersion: "plumbline.dev/v1",

@@ -5,10 +5,9 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Follow } from "#hub/decide/inputs.ts";
 import { openSource, type Source } from "#hub/loop/sources.ts";
 import { isAlarm, rewoundAlarmMs } from "#hub/loop/stops.ts";
-import { systemClock } from "#lib/clock.ts";
-import { silentLog } from "#lib/log.ts";
 import { revision, type Revision } from "#proto/ids.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
+import { sourceOptions } from "#test/harness/source-options.ts";
 
 let server: GitServer;
 let folder: Awaited<ReturnType<typeof mkdtempDisposable>>;
@@ -33,16 +32,7 @@ afterEach(async () => {
 async function open(): Promise<Source> {
   const source = await openSource(
     { name: "shop", url, remote: {}, follows: () => follows },
-    {
-      dataFolder: folder.path,
-      searchPath: process.env["PATH"] ?? "",
-      allowedHosts: new Set(["127.0.0.1"]),
-      intervalMs: 3_600_000,
-      clock: systemClock,
-      log: silentLog,
-      signal: stop.signal,
-      onMove: () => undefined,
-    },
+    sourceOptions(folder.path, stop.signal),
   );
   running.push(source);
   await source.following.look();
@@ -200,16 +190,7 @@ test("a repository of SHA-256 is followed like any other", async () => {
   expect(made).toHaveLength(64);
   const source = await openSource(
     { name: "wide", url, remote: {}, follows: () => ["main"] },
-    {
-      dataFolder: folder.path,
-      searchPath: process.env["PATH"] ?? "",
-      allowedHosts: new Set(["127.0.0.1"]),
-      intervalMs: 3_600_000,
-      clock: systemClock,
-      log: silentLog,
-      signal: stop.signal,
-      onMove: () => undefined,
-    },
+    sourceOptions(folder.path, stop.signal),
   );
   running.push(source);
   await source.following.look();

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { accessOf } from "#hub/loop/credentials.ts";
 import { openSource } from "#hub/loop/sources.ts";
-import { systemClock } from "#lib/clock.ts";
 import type { Log } from "#lib/log.ts";
 import { createSshKey, startGitSshServer } from "#test/harness/git-ssh-server.ts";
+import { sourceOptions } from "#test/harness/source-options.ts";
 
 test("a repository over ssh says why it is not followed, and is followed once its keys are right; no key is logged", async () => {
   await using server = await startGitSshServer();
@@ -35,16 +35,7 @@ test("a repository over ssh says why it is not followed, and is followed once it
       ),
       follows: () => ["main"],
     },
-    {
-      dataFolder: folder.path,
-      searchPath: process.env["PATH"] ?? "",
-      allowedHosts: new Set(["127.0.0.1"]),
-      intervalMs: 3_600_000,
-      clock: systemClock,
-      log: { info: log, warn: log, error: log } satisfies Log,
-      signal: stop.signal,
-      onMove: () => undefined,
-    },
+    sourceOptions(folder.path, stop.signal, { log: { info: log, warn: log, error: log } satisfies Log }),
   );
   const problem = async (): Promise<string> => {
     await source.following.look();

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openSource } from "#hub/loop/sources.ts";
-import { systemClock } from "#lib/clock.ts";
 import { createLog } from "#lib/log.ts";
 import { startGitServer } from "#test/harness/git-server.ts";
+import { sourceOptions } from "#test/harness/source-options.ts";
 
 test("a source that is stopped asks its server nothing more, also in the middle of a look", async () => {
   await using server = await startGitServer();
@@ -14,16 +14,7 @@ test("a source that is stopped asks its server nothing more, also in the middle 
   const head = await server.commit("app", "main", { a: "1" }, "first");
   const source = await openSource(
     { name: "app", url, remote: {}, follows: () => ["main"] },
-    {
-      dataFolder: folder.path,
-      searchPath: process.env["PATH"] ?? "",
-      allowedHosts: new Set(["127.0.0.1"]),
-      intervalMs: 60_000,
-      clock: systemClock,
-      log: createLog("test", "error"),
-      signal: new AbortController().signal,
-      onMove: () => undefined,
-    },
+    sourceOptions(folder.path, new AbortController().signal, { log: createLog("test", "error") }),
   );
   await source.following.look();
   expect(source.head("main")).toBe(head);

@@ -36,8 +36,7 @@ export async function join(cluster: Cluster, namespace: string, line: JoinLine):
   const granted = await enrol(line.hub, caPem, {
     token: line.token,
     csrPem: draft.csrPem,
-    nkey: fromSeed(Buffer.from(draft.nkeySeed)).getPublicKey(),
-    sealingKey: rawX25519(draft.sealingKey),
+    ...publicKeysOf(draft),
   });
   if (fingerprintOf(granted.rootKey) !== line.root)
     throw new WrongHub("the hub's root key is not the one that the join line names");
@@ -46,7 +45,14 @@ export async function join(cluster: Cluster, namespace: string, line: JoinLine):
   return keys;
 }
 
-async function createKeys(hub: string): Promise<DraftKeys> {
+/** What of an agent's keys goes on record beside that of its certificate request. */
+export const publicKeysOf = ({ nkeySeed, sealingKey }: DraftKeys): { nkey: string; sealingKey: Buffer } => ({
+  nkey: fromSeed(Buffer.from(nkeySeed)).getPublicKey(),
+  sealingKey: rawX25519(sealingKey),
+});
+
+/** New keys of every kind for an agent of the hub at "host:port". */
+export async function createKeys(hub: string): Promise<DraftKeys> {
   x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoProvider.set>[0]);
   const tls = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const request = await x509.Pkcs10CertificateRequestGenerator.create({

@@ -1,6 +1,3 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { fetch } from "undici";
 import type { DriftRow } from "#proto/api.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { b1000 } from "#test/bench/b1000.ts";
@@ -84,14 +81,12 @@ function followReports({ world }: Trio, times: ReadonlyMap<string, Times>, signa
   let ready = (): void => undefined;
   const opened = new Promise<void>((resolve) => (ready = resolve));
   const read = async (): Promise<void> => {
-    const token = (await readFile(join(world.folder, "identity", "plumbline-admin-token"), "utf8")).trim();
-    const headers = { authorization: `Bearer ${token}` };
-    const response = await fetch(`${world.hubUrl}/api/v1/drift/watch`, { headers, signal });
+    const response = await world.request("/api/v1/drift/watch", signal);
     let text = "";
     const decoder = new TextDecoder();
     for await (const chunk of response.body!) {
       ready();
-      text += decoder.decode(chunk as Uint8Array, { stream: true });
+      text += decoder.decode(chunk, { stream: true });
       const lines = text.split("\n");
       text = lines.pop() ?? "";
       for (const line of lines) {

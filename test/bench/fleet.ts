@@ -1,8 +1,8 @@
-import { readFile } from "node:fs/promises";
 import type { KubeObject } from "#proto/object.ts";
 import { b1000 } from "#test/bench/b1000.ts";
 import { filesOf } from "#test/bench/files.ts";
 import { exactly, figure, quantile, type BenchResult } from "#test/bench/figures.ts";
+import { cpuMsOf } from "#test/harness/process-usage.ts";
 import { clusterOf, startTrio, type Trio } from "#test/harness/trio.ts";
 import type { ClusterAnswer } from "#proto/api.ts";
 
@@ -166,12 +166,6 @@ async function touchObject(trio: Trio, n: number): Promise<void> {
   if (found === undefined) return;
   const annotations = { ...found.metadata.annotations, "example.com/churn": String(n) };
   await trio.people.dev.replace({ ...found, metadata: { ...found.metadata, annotations } });
-}
-
-/** User and system time of a process so far; the kernel counts in hundredths of a second. */
-async function cpuMsOf(pid: number): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 const untilApplied = (trio: Trio): Promise<void> =>

@@ -2,8 +2,7 @@
 import { openConnections } from "#hub/git/connections.ts";
 import { openSource, type Source } from "#hub/loop/sources.ts";
 import { atMost } from "#lib/at-most.ts";
-import { systemClock } from "#lib/clock.ts";
-import { silentLog } from "#lib/log.ts";
+import { sourceOptions } from "#test/harness/source-options.ts";
 
 const [first = "", count = "", intervalMs = "", dataFolder = ""] = process.argv.slice(2);
 const allowedHosts = new Set(["127.0.0.1"]);
@@ -18,17 +17,7 @@ await Promise.all(
       const name = `r${n}`;
       const source = await openSource(
         { name, url: first.replace("r0", name), remote: {}, follows: () => ["main"] },
-        {
-          dataFolder,
-          searchPath: process.env["PATH"] ?? "",
-          allowedHosts,
-          connections,
-          intervalMs: Number(intervalMs),
-          clock: systemClock,
-          log: silentLog,
-          signal: stop.signal,
-          onMove: () => undefined,
-        },
+        sourceOptions(dataFolder, stop.signal, { allowedHosts, connections, intervalMs: Number(intervalMs) }),
       );
       await source.following.look();
       sources.set(name, source);

@@ -1,18 +1,17 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempDisposable, readFile } from "node:fs/promises";
+import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { figure, quantile, type BenchResult } from "#test/bench/figures.ts";
+import { cpuMsOf } from "#test/harness/process-usage.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
 
 /** So many looks a minute. */
 const perMinute = 1_000;
 const hints = 10;
 const plainLooks = 40;
-/** Of /proc/PID/stat, in the kernel's own unit: USER_HZ is 100 on every Linux. */
-const tickMs = 10;
 
 /**
  * What 1,000 looks a minute at unchanged repositories cost a hub: its processor's time, with that of every git that it
@@ -96,12 +95,17 @@ async function answered(hub: ChildProcess): Promise<void> {
 }
 
 async function measure(server: GitServer, { pid }: ChildProcess, windowMs: number) {
-  const before = { cpu: await cpuMs(pid!), asked: server.asked(), bytes: server.bytes(), opened: server.connections() };
+  const before = {
+    cpu: await cpuMsOf(pid!, { withChildren: true }),
+    asked: server.asked(),
+    bytes: server.bytes(),
+    opened: server.connections(),
+  };
   const started = performance.now();
   await new Promise((resolve) => setTimeout(resolve, windowMs));
   const looks = server.asked() - before.asked;
   const minutes = (performance.now() - started) / 60_000;
-  const cpu = (await cpuMs(pid!)) - before.cpu;
+  const cpu = (await cpuMsOf(pid!, { withChildren: true })) - before.cpu;
   return {
     // As if it had been exactly so many looks: a window ends between two.
     cpuPercent: (cpu / (minutes * 60_000)) * 100 * (perMinute / (looks / minutes)),
@@ -109,13 +113,6 @@ async function measure(server: GitServer, { pid }: ChildProcess, windowMs: numbe
     // The server ends connections that are idle for 5 s, and looks that overlap take one each.
     connectionsPerPoll: (server.connections() - before.opened) / looks,
   };
-}
-
-/** User and system time of a process and of all children that it waited for. */
-async function cpuMs(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) * tickMs;
 }
 
 /** From the hint to the request for the fetch itself. */
@@ -139,10 +136,12 @@ async function hintToFetch(server: GitServer, hub: ChildProcess): Promise<number
 async function plainLookMs(url: string): Promise<number> {
   const { execFile } = await import("node:child_process");
   const { promisify } = await import("node:util");
-  const before = await cpuMs(process.pid);
+  const before = await cpuMsOf(process.pid, { withChildren: true });
   const own = process.cpuUsage();
   for (let look = 0; look < plainLooks; look += 1)
     await promisify(execFile)("git", ["ls-remote", url, "refs/heads/main"]);
   const spent = process.cpuUsage(own);
-  return ((await cpuMs(process.pid)) - before - (spent.user + spent.system) / 1_000) / plainLooks;
+  return (
+    ((await cpuMsOf(process.pid, { withChildren: true })) - before - (spent.user + spent.system) / 1_000) / plainLooks
+  );
 }

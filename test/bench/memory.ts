@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,6 +11,7 @@ import { filesOf } from "#test/bench/files.ts";
 import { startAgentPod } from "#test/harness/agent-pod.ts";
 import { startControlPlane } from "#test/harness/control-plane.ts";
 import { application, environment } from "#test/harness/manifests.ts";
+import { rssKbOf } from "#test/harness/process-usage.ts";
 import { startWorld, type World } from "#test/harness/world.ts";
 
 const run = promisify(execFile);
@@ -76,8 +77,7 @@ async function areApplied(world: World, applications: number): Promise<boolean> 
 async function sampled(pid: number): Promise<number[]> {
   const values: number[] = [];
   for (let n = 0; n < samples; n += 1) {
-    const status = await readFile(`/proc/${pid}/status`, "utf8");
-    values.push(Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]));
+    values.push(await rssKbOf(pid));
     await new Promise((resolve) => setTimeout(resolve, 1_000));
   }
   return values;

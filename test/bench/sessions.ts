@@ -1,11 +1,8 @@
-import { generateKeyPairSync, KeyObject, randomBytes, webcrypto } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-// First: @peculiar/x509 throws without it.
-import "reflect-metadata";
-import * as x509 from "@peculiar/x509";
-import { createUser } from "@nats-io/nkeys";
+import { createKeys, publicKeysOf } from "#agent/enrol/join.ts";
 import { clusterRecordPath, formatClusterRecord } from "#hub/decide/record.ts";
 import { openMirror } from "#hub/git/mirror.ts";
 import { createGitSigner } from "#hub/git/sign.ts";
@@ -16,11 +13,11 @@ import { signDesiredState } from "#proto/envelope.ts";
 import { clusterId, revision, type ClusterId } from "#proto/ids.ts";
 import type { BareAgent, BareAgents } from "#test/bench/bare-agents.ts";
 import { figure, type BenchResult } from "#test/bench/figures.ts";
+import { cpuMsOf, rssKbOf } from "#test/harness/process-usage.ts";
 import { startProcess } from "#test/harness/process.ts";
 import { startWorld, type World } from "#test/harness/world.ts";
 
 const program = fileURLToPath(new URL("./bare-agents.ts", import.meta.url));
-const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 /** For what follows a session's begin: statuses kept, a decision made. */
 const restMs = 5_000;
 
@@ -88,14 +85,8 @@ async function enrolAll(world: World, count: number): Promise<Omit<BareAgents, "
 }
 
 async function memberOf(cluster: ClusterId, identity: Identity) {
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoProvider.set>[0]);
-  const request = await x509.Pkcs10CertificateRequestGenerator.create({
-    name: "CN=plumbline-agent",
-    keys,
-    signingAlgorithm: algorithm,
-  });
-  const csrPem = request.toString("pem");
+  const keys = await createKeys("");
+  const { nkey, sealingKey } = publicKeysOf(keys);
   const state = {
     cluster,
     epoch: identity.epoch,
@@ -108,12 +99,9 @@ async function memberOf(cluster: ClusterId, identity: Identity) {
   };
   const record = {
     cluster,
-    spki: await requestedKey(csrPem),
-    nkey: createUser().getPublicKey(),
-    sealingKey: generateKeyPairSync("x25519")
-      .publicKey.export({ type: "spki", format: "der" })
-      .subarray(-32)
-      .toString("base64"),
+    spki: await requestedKey(keys.csrPem),
+    nkey,
+    sealingKey: sealingKey.toString("base64"),
     jti: randomBytes(8).toString("hex"),
     acceptedBy: "bench",
     acceptedAtMs: Date.now(),
@@ -121,17 +109,15 @@ async function memberOf(cluster: ClusterId, identity: Identity) {
   };
   const agent: BareAgent = {
     cluster,
-    certificatePem: (await identity.authority.issueClient(csrPem, cluster, Date.now())).certificatePem,
-    tlsKeyPem: KeyObject.from(keys.privateKey).export({ type: "pkcs8", format: "pem" }) as string,
+    certificatePem: (await identity.authority.issueClient(keys.csrPem, cluster, Date.now())).certificatePem,
+    tlsKeyPem: keys.tlsKeyPem,
     envelope: Buffer.from(signDesiredState(state, identity.documentSigner)).toString("base64"),
   };
   return { record, agent };
 }
 
 async function metrics(world: World): Promise<{ sessions: number; delayMs: number }> {
-  const token = (await readFile(join(world.folder, "identity", "plumbline-admin-token"), "utf8")).trim();
-  const headers = { authorization: `Bearer ${token}` };
-  const text = await (await fetch(`${world.hubUrl}/api/v1/metrics`, { headers })).text();
+  const text = await (await world.request("/api/v1/metrics")).text();
   const read = (pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? NaN);
   return {
     sessions: read(/^plumbline_sessions (\d+)/m),
@@ -143,14 +129,4 @@ async function metrics(world: World): Promise<{ sessions: number; delayMs: numbe
 async function grpcAddress(world: World): Promise<string> {
   const { joinCommand } = await world.register("joiner", { env: "none" });
   return /--hub (\S+)/.exec(joinCommand)![1]!;
-}
-
-async function rssKbOf(pid: number): Promise<number> {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
-}
-
-/** User and system time of a process so far; the kernel counts in hundredths of a second. */
-async function cpuMsOf(pid: number): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }

@@ -23,6 +23,7 @@ import { openTelemetry } from "#lib/telemetry.ts";
 import { applicationName, clusterId, environmentName, revision, type Revision } from "#proto/ids.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
 import { serverPath } from "#test/harness/servers.ts";
+import { sourceOptions } from "#test/harness/source-options.ts";
 
 /** The hub's way from a fleet repository to sealed bundles, without broker and agents: real Git, real tools, real threads. */
 export type Kitchen = AsyncDisposable & {
@@ -54,16 +55,7 @@ export async function openKitchen(): Promise<Kitchen> {
   await git.commit("fleet", "main", { "README.md": "fleet" }, "begin");
   const source: Source = await openSource(
     { name: "fleet", url, remote: {}, follows: () => ["main"] },
-    {
-      dataFolder: folder.path,
-      searchPath: process.env["PATH"] ?? "",
-      allowedHosts: new Set(["127.0.0.1"]),
-      intervalMs: 600_000,
-      clock: systemClock,
-      log: silentLog,
-      signal: over.signal,
-      onMove: () => undefined,
-    },
+    sourceOptions(folder.path, over.signal),
   );
   started.defer(() => source.stop());
   const fence = await openFence({ prlimit: "/usr/bin/prlimit", unshare: "/usr/bin/unshare" });

@@ -31,6 +31,8 @@ export type World = AsyncDisposable & {
   plumb(...arguments_: string[]): Promise<Ran>;
   /** Runs plumb with `-o json`; throws when it does not exit with 0. */
   ask<Answer>(...arguments_: string[]): Promise<Answer>;
+  /** Gets a path of the hub's API with the first admin's token. */
+  request(path: string, signal?: AbortSignal): Promise<Response>;
   status(): Promise<StatusAnswer>;
   drift(): Promise<DriftRow[]>;
   register(cluster: string, labels: Readonly<Record<string, string>>): Promise<RegisterAnswer>;
@@ -146,6 +148,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         throw new Error(`plumb ${arguments_.join(" ")} exited with ${ran.code}: ${ran.stderr}\n${logs()}`);
       return JSON.parse(ran.stdout) as Answer;
     },
+    async request(path, signal) {
+      const token = (await readFile(env.PLUMBLINE_TOKEN_FILE, "utf8")).trim();
+      const headers = { authorization: `Bearer ${token}` };
+      return fetch(`${env.PLUMBLINE_HUB}${path}`, { headers, signal: signal ?? null });
+    },
     status: () => api<StatusAnswer>("/api/v1/status"),
     drift: () => api<DriftRow[]>("/api/v1/drift"),
     register: (cluster, labels) =>
@@ -196,8 +203,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   };
 
   async function api<Answer>(path: string): Promise<Answer> {
-    const token = (await readFile(env.PLUMBLINE_TOKEN_FILE, "utf8")).trim();
-    const response = await fetch(`${env.PLUMBLINE_HUB}${path}`, { headers: { authorization: `Bearer ${token}` } });
+    const response = await world.request(path);
     if (!response.ok) throw new Error(`${path} answered ${response.status}`);
     return (await response.json()) as Answer;
   }
