@@ -9,7 +9,7 @@ import { createGitSigner } from "#hub/git/sign.ts";
 import { openRecords, recordBranch, type RecordStore } from "#hub/loop/records.ts";
 import { systemClock } from "#lib/clock.ts";
 import { silentLog } from "#lib/log.ts";
-import { clusterId } from "#proto/ids.ts";
+import { clusterId, revision } from "#proto/ids.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
 
 const signer = createGitSigner(generateKeyPairSync("ed25519").privateKey);
@@ -87,6 +87,54 @@ test("a record that nobody of ours began is not believed at all", async () => {
   expect(records.alarm()).toMatch(/none of it is believed/);
   await records.accept(recordOf("eu-1"));
   expect(await onRemote()).toBe("clusters/eu-1.yaml");
+});
+
+/** On the remote: a commit of nobody's with this tree and these parents, as the head of the record. */
+async function pushMerge(tree: string, parents: readonly string[]): Promise<void> {
+  const merged = ["commit-tree", `${tree}^{tree}`, ...parents.flatMap((parent) => ["-p", parent]), "-m", "merge"];
+  await server.git("fleet", ["branch", "-f", recordBranch, await server.git("fleet", merged)]);
+}
+
+/** What somebody put on main, and a commit of the hub's own on top of it, as each registration is one. */
+async function signedOnMain(files: Readonly<Record<string, string>>): Promise<string> {
+  const theirs = await server.commit("fleet", "main", files, "an honest change");
+  const mirror = await openMirror({
+    url,
+    directory: join(folder.path, "main.git"),
+    searchPath: process.env["PATH"] ?? "",
+    allowedHosts: new Set(["127.0.0.1"]),
+  });
+  await mirror.fetch();
+  const change = { branch: "main", expect: revision(theirs), files: new Map([["fleet/a.yaml", "a\n"]]) };
+  const pushed = await mirror.commit({ ...change, message: "register eu-9" }, signer, systemClock.now());
+  if (pushed.kind !== "pushed") throw new Error(pushed.kind);
+  return pushed.commit;
+}
+
+test("what the hub signed on main is no record, whoever puts it there or merges it in", async () => {
+  const records = await hub();
+  await records.accept(recordOf("eu-1"));
+  const before = await server.git("fleet", ["rev-parse", recordBranch]);
+  const signed = await signedOnMain({ "clusters/evil-1.yaml": formatClusterRecord(recordOf("evil-1")) });
+  await pushMerge(signed, [signed, before]);
+  await records.look();
+  for (const seen of [records, await hub("another.git")]) expect(clustersOf(seen)).toEqual(["eu-1"]);
+  await server.git("fleet", ["branch", "-f", recordBranch, signed]);
+  const anew = await hub("third.git");
+  expect(clustersOf(anew)).toEqual([]);
+  expect(anew.alarm()).toMatch(/none of it is believed/);
+});
+
+test("an older record that is merged in before the newest un-revokes nobody", async () => {
+  const records = await hub();
+  await records.accept(recordOf("eu-1"));
+  const before = await server.git("fleet", ["rev-parse", recordBranch]);
+  await records.revoke(clusterId("eu-1"), "stolen");
+  const newest = await server.git("fleet", ["rev-parse", recordBranch]);
+  await pushMerge(before, [before, newest]);
+  await records.look();
+  for (const seen of [records, await hub("another.git")])
+    expect(seen.now().clusters.get(clusterId("eu-1"))?.revoked?.because).toBe("stolen");
 });
 
 test.each([

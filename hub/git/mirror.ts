@@ -22,7 +22,7 @@ import { pinnedRef, readRefs, seenRef, takenRef, type Refs } from "#hub/git/refs
 import { remoteAsker, withRemote, type RemoteSettings } from "#hub/git/remote.ts";
 import { isSignedBy, type GitSigner } from "#hub/git/sign.ts";
 import { removeSshFiles } from "#hub/git/ssh.ts";
-import { newestSignedBy } from "#hub/git/signed-history.ts";
+import { newestWanted, type Wanted } from "#hub/git/signed-history.ts";
 import { tidyMirror } from "#hub/git/tidy.ts";
 import { serial } from "#lib/serial.ts";
 import { revision, type Revision } from "#proto/ids.ts";
@@ -77,8 +77,8 @@ export type Mirror = {
   isAncestor(ancestor: Revision, commit: Revision): Promise<boolean>;
   /** The one commit that these hex digits begin; undefined when there is none, or several. */
   resolve(digits: string): Promise<Revision | undefined>;
-  /** The newest commit that this key signed ("ssh-ed25519 AAAA..."), of the last thousand from `from` back. */
-  newestSignedBy(publicKey: string, from: Revision): Promise<Revision | undefined>;
+  /** The newest commit of one key and kind, of the last thousand from `from` back. */
+  newestWanted(from: Revision, wanted: Wanted): Promise<Revision | undefined>;
   /** Commits as they are stored: what a signature is over. Newest first, by every parent. */
   walk(tip: Revision, options: WalkOptions): Promise<CommitWalk>;
   rawCommits(ids: readonly Revision[]): Promise<RawCommit[]>;
@@ -198,7 +198,7 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
       const found = await text(["rev-parse", "--verify", "--quiet", `${digits}^{commit}`]).catch(() => "");
       return found === "" ? undefined : revision(found);
     },
-    newestSignedBy: (publicKey, from) => newestSignedBy(repository, publicKey, from),
+    newestWanted: (from, wanted) => newestWanted(repository, from, wanted),
     walk: (tip, options) => walkCommits(repository, tip, options),
     tagObject: (id) => readTagObject(repository, id),
     rawCommits: (ids) => readCommits(repository, ids),
@@ -212,8 +212,7 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
         .filter((line) => line.trim() !== "")
         .map(loggedOf);
     },
-    isSignedBy: async (commit, publicKey) =>
-      isSignedBy((await run(["cat-file", "commit", commit])).toString("utf8"), publicKey),
+    isSignedBy: async (commit, publicKey) => isSignedBy(await run(["cat-file", "commit", commit]), publicKey),
     commit: (change, signer, nowMs, signal) =>
       alone(async () => {
         const pushed = await withRemote(directory, settings, (access) =>

@@ -1,5 +1,9 @@
-import { createHash, sign, verify, type KeyObject } from "node:crypto";
-import { publicKeyOf, rawPublicKey } from "#proto/envelope.ts";
+import { sign, type KeyObject } from "node:crypto";
+import { gitNamespace, parseAllowedSigner } from "#hub/trust/allowed-signers.ts";
+import { readCommit } from "#hub/trust/signed-object.ts";
+import { sshString } from "#hub/trust/ssh-wire.ts";
+import { checkSshSignature, framedForSshSignature, readSshSignature, sshBegin, sshEnd } from "#hub/trust/sshsig.ts";
+import { rawPublicKey } from "#proto/envelope.ts";
 
 /** Signs commits as `git verify-commit` checks them with gpg.format=ssh. */
 export type GitSigner = {
@@ -9,70 +13,38 @@ export type GitSigner = {
   sign(payload: Uint8Array): string;
 };
 
-const begin = "-----BEGIN SSH SIGNATURE-----";
-const end = "-----END SSH SIGNATURE-----";
-const namespace = "git";
+const hash = "sha512";
 
 export function createGitSigner(privateKey: KeyObject): GitSigner {
   const blob = publicBlob(rawPublicKey(privateKey));
   return {
     publicKey: `ssh-ed25519 ${blob.toString("base64")}`,
     sign(payload) {
-      const signature = Buffer.concat([field("ssh-ed25519"), field(sign(null, toSign(payload), privateKey))]);
+      const signature = Buffer.concat([
+        sshString("ssh-ed25519"),
+        sshString(sign(null, framedForSshSignature(gitNamespace, hash, payload), privateKey)),
+      ]);
       const body = Buffer.concat([
         Buffer.from("SSHSIG"),
         Buffer.from([0, 0, 0, 1]),
-        ...[blob, namespace, "", "sha512", signature].map(field),
+        ...[blob, gitNamespace, "", hash, signature].map(sshString),
       ]);
       const lines = body.toString("base64").match(/.{1,70}/g) ?? [];
-      return [begin, ...lines, end].join("\n");
+      return [sshBegin, ...lines, sshEnd].join("\n");
     },
   };
 }
 
-/** Whether a raw commit object is signed by this ed25519 key ("ssh-ed25519 AAAA..."). */
-export function isSignedBy(commit: string, publicKey: string): boolean {
-  const headEnd = commit.indexOf("\n\n");
-  const found = /\ngpgsig ((?:.*)(?:\n .*)*)/.exec(commit.slice(0, headEnd));
-  if (found === null) return false;
-  const payload = commit.slice(0, found.index) + commit.slice(found.index + found[0].length);
-  const armoured = found[1]!.replaceAll("\n ", "\n");
-  const body = Buffer.from(armoured.replace(begin, "").replace(end, "").replaceAll(/\s/g, ""), "base64");
-  if (body.subarray(0, 6).toString() !== "SSHSIG") return false;
-  const [key, signedNamespace, , hash, signature] = fieldsOf(body.subarray(10));
-  const expected = Buffer.from(publicKey.split(" ")[1] ?? "", "base64");
-  if (key === undefined || signature === undefined || !key.equals(expected)) return false;
-  if (signedNamespace?.toString() !== namespace || hash?.toString() !== "sha512") return false;
-  const [, raw] = fieldsOf(signature);
-  const [, rawKey] = fieldsOf(key);
-  return (
-    raw !== undefined && rawKey !== undefined && verify(null, toSign(Buffer.from(payload)), publicKeyOf(rawKey), raw)
-  );
+/** Whether a raw commit object is signed by this ed25519 key ("ssh-ed25519 AAAA..."), as `createGitSigner` signs. */
+export function isSignedBy(commit: string | Uint8Array, publicKey: string): boolean {
+  const signer = parseAllowedSigner(`hub ${publicKey}`);
+  if (typeof signer === "string") return false;
+  // Under the header of SHA-1 repositories, which is the one that is written.
+  const { payload, signature, isAmbiguous } = readCommit("", Buffer.from(commit as string));
+  const read = readSshSignature(signature);
+  if (read === undefined || isAmbiguous || read.hash !== hash) return false;
+  if (read.fingerprint !== signer.key.fingerprint) return false;
+  return checkSshSignature(signer, read, payload, 0) === undefined;
 }
 
-// PROTOCOL.sshsig of OpenSSH: what is signed is not the message but a frame around its hash.
-const toSign = (payload: Uint8Array): Buffer =>
-  Buffer.concat([
-    Buffer.from("SSHSIG"),
-    ...[namespace, "", "sha512", createHash("sha512").update(payload).digest()].map(field),
-  ]);
-
-const publicBlob = (raw: Uint8Array): Buffer => Buffer.concat([field("ssh-ed25519"), field(raw)]);
-
-function field(value: string | Uint8Array): Buffer {
-  const bytes = Buffer.from(value as string);
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(bytes.length);
-  return Buffer.concat([length, bytes]);
-}
-
-function fieldsOf(bytes: Buffer): Buffer[] {
-  const fields: Buffer[] = [];
-  for (let at = 0; at + 4 <= bytes.length;) {
-    const length = bytes.readUInt32BE(at);
-    if (at + 4 + length > bytes.length) break;
-    fields.push(bytes.subarray(at + 4, at + 4 + length));
-    at += 4 + length;
-  }
-  return fields;
-}
+const publicBlob = (raw: Uint8Array): Buffer => Buffer.concat([sshString("ssh-ed25519"), sshString(raw)]);

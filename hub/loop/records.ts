@@ -33,6 +33,8 @@ import { serial } from "#lib/serial.ts";
 import type { ClusterId, Revision } from "#proto/ids.ts";
 
 export const recordBranch = "plumbline/record";
+/** How each of our subjects begins here, and none on other branches: what we sign there is no decision. */
+const subjectBegin = "record: ";
 /** A fetch and a push each; more in a row means that something else writes there all the time. */
 const pushTries = 5;
 
@@ -106,7 +108,7 @@ export function openRecords(
         const change = compute(current);
         if ("done" in change) return change.done;
         const decision = randomUUID();
-        const message = `${change.subject}\n\nPlumbline-Decision: ${decision}\n`;
+        const message = `${subjectBegin}${change.subject}\n\nPlumbline-Decision: ${decision}\n`;
         // What others put there ends with our next commit; it stays in the history, for people to look at.
         const content = current.commit === (remote ?? "") ? {} : { content: current.commit || ("nothing" as const) };
         const pushed = await source.mirror
@@ -144,7 +146,7 @@ export function openRecords(
       write<Recorded>(({ clusters }) => {
         if (clusters.has(record.cluster)) return { done: "taken" };
         const files = new Map([[clusterRecordPath(record.cluster), formatClusterRecord(record)]]);
-        return { files, subject: `record: ${record.cluster} joined` };
+        return { files, subject: `${record.cluster} joined` };
       }, "recorded"),
     revoke: (cluster, because) =>
       write<void>(({ clusters }) => {
@@ -152,7 +154,7 @@ export function openRecords(
         if (known === undefined || known.revoked !== null) return { done: undefined };
         const revoked = { ...known, revoked: { atMs: clock.now(), because } };
         const files = new Map([[clusterRecordPath(cluster), formatClusterRecord(revoked)]]);
-        return { files, subject: `record: ${cluster} revoked` };
+        return { files, subject: `${cluster} revoked` };
       }, undefined),
     acceptRewrite: (repository, rewrite) =>
       write<void>(({ rewrites }) => {
@@ -160,14 +162,14 @@ export function openRecords(
         const newest = newestRewrite(known, rewrite.branch);
         if (newest?.from === rewrite.from && newest.to === rewrite.to) return { done: undefined };
         const files = new Map([[rewriteRecordPath(repository), formatRewriteRecord(withRewrite(known, rewrite))]]);
-        return { files, subject: `record: ${repository} ${rewrite.branch} goes on from ${rewrite.to.slice(0, 7)}` };
+        return { files, subject: `${repository} ${rewrite.branch} goes on from ${rewrite.to.slice(0, 7)}` };
       }, undefined),
     lockChart: (chart) =>
       write<ChartRecord>(({ charts }) => {
         const known = charts.get(chartKey(chart));
         if (known !== undefined) return { done: known };
         const files = new Map([[chartRecordPath(chart), formatChartRecord(chart)]]);
-        return { files, subject: `record: chart ${chart.name} ${chart.version} of ${chart.repository}` };
+        return { files, subject: `chart ${chart.name} ${chart.version} of ${chart.repository}` };
       }, chart),
     save: (rollouts) =>
       write<void>((records) => {
@@ -179,7 +181,7 @@ export function openRecords(
         const names = changed.map(({ environment, application }) => `${environment}/${application}`);
         return {
           files,
-          subject: `record: ${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`,
+          subject: `${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`,
         };
       }, undefined),
   };
@@ -197,7 +199,8 @@ async function trustedHead(
 ): Promise<Revision | undefined> {
   const follows = remote !== undefined && (taken === undefined || (await mirror.isAncestor(taken, remote)));
   const from = follows ? remote : taken;
-  return from === undefined ? undefined : mirror.newestSignedBy(publicKey, from);
+  const isWanted = (message: string): boolean => message.startsWith(subjectBegin);
+  return from === undefined ? undefined : mirror.newestWanted(from, { publicKey, isWanted });
 }
 
 function describeForeign(remote: Revision | undefined, trusted: Revision | undefined): string {

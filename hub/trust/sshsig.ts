@@ -4,7 +4,7 @@ import { fingerprintOf } from "./ssh-key.ts";
 import { readWhole, sshString } from "./ssh-wire.ts";
 
 export const sshBegin = "-----BEGIN SSH SIGNATURE-----";
-const sshEnd = "-----END SSH SIGNATURE-----";
+export const sshEnd = "-----END SSH SIGNATURE-----";
 const magic = Buffer.from("SSHSIG");
 const version = 1;
 
@@ -38,6 +38,10 @@ export function readSshSignature(armoured: string): SshSignature | undefined {
   };
 }
 
+/** What an SSHSIG is over: not the message, but a frame around its hash. */
+export const framedForSshSignature = (namespace: string, hash: SshSignature["hash"], payload: Uint8Array): Buffer =>
+  Buffer.concat([magic, ...[namespace, "", hash, createHash(hash).update(payload).digest()].map(sshString)]);
+
 /** Undefined when this key made the signature over these bytes at a time at which it counts. */
 export function checkSshSignature(
   signer: AllowedSigner,
@@ -47,10 +51,7 @@ export function checkSshSignature(
 ): string | undefined {
   if (signature.namespace !== gitNamespace)
     return `its signature is for ${JSON.stringify(signature.namespace)}, not for git`;
-  const framed = Buffer.concat([
-    magic,
-    ...[signature.namespace, "", signature.hash, createHash(signature.hash).update(payload).digest()].map(sshString),
-  ]);
+  const framed = framedForSshSignature(signature.namespace, signature.hash, payload);
   const problem = signer.key.check(signature.signature, framed);
   if (problem !== undefined) return problem;
   const { validAfterMs, validBeforeMs } = signer;
