@@ -1,7 +1,8 @@
-import type { CliConfig, OfflineConfig } from "#cli/config.ts";
+import type { OfflineConfig } from "#cli/config.ts";
 import { CliError, exitCode } from "#cli/errors.ts";
-import { compareObjects, withoutSecrets, type ObjectChange } from "#cli/offline/compare.ts";
-import { hint, plain, print, shortRevision } from "#cli/output.ts";
+import { changesText } from "#cli/offline/change-text.ts";
+import { compareObjects, isSecret, redacted, withoutSecrets, type ObjectChange } from "#cli/offline/compare.ts";
+import { hint, print, shortRevision } from "#cli/output.ts";
 import { renderedByHub, renderedHere, type RenderOptions } from "#cli/render.ts";
 import { counted } from "#lib/counted.ts";
 import type { RenderedAnswer } from "#proto/api.ts";
@@ -28,7 +29,7 @@ export async function diff(
   print(
     options.output,
     data,
-    () => textOf(config, changes),
+    () => changesText(changes, config.colour),
     () => changes.map(({ object }) => object),
   );
   hint(
@@ -37,6 +38,8 @@ export async function diff(
       : `${application} on ${now.cluster}: nothing differs`,
   );
   if (isDifferent && changes.length === 0) hint("only the values of Secrets differ, which the hub does not show");
+  else if (isDifferent && revision === undefined && holdsSecret(now))
+    hint("the values of Secrets, which the hub does not show, may differ too");
   if (isDifferent && options.exitCode === true) throw new CliError(exitCode.no, "something differs");
 }
 
@@ -46,9 +49,8 @@ function changesOf(before: RenderedAnswer, now: RenderedAnswer, isRedacted: bool
     KubeObject[],
     KubeObject[],
   ];
-  return isRedacted
-    ? compareObjects(withoutSecrets(old), withoutSecrets(own))
-    : withoutSecretText(compareObjects(old, own));
+  const [was, is] = isRedacted ? [withoutSecrets(old), withoutSecrets(own)] : [old, own];
+  return withoutSecretText(compareObjects(was, is));
 }
 
 /** Both sides are at hand, yet a terminal is no place for a password. */
@@ -61,29 +63,8 @@ const withoutSecretText = (changes: readonly ObjectChange[]): ObjectChange[] =>
 
 const hidden = ({ path, before, after }: ObjectChange["fields"][number]) => ({
   path,
-  before: before === null ? null : "(redacted)",
-  after: after === null ? null : "(redacted, another value)",
+  before: before === null ? null : redacted,
+  after: after === null ? null : before === null ? redacted : "(redacted, another value)",
 });
 
-const colours = { added: 32, removed: 31, changed: 33 } as const;
-const signs = { added: "+", removed: "-", changed: "~" } as const;
-
-function textOf(config: CliConfig, changes: readonly ObjectChange[]): string {
-  const paint = (colour: number, text: string): string => (config.colour ? `\u001b[${colour}m${text}\u001b[0m` : text);
-  return changes
-    .map(({ object, kind, fields }) => {
-      const lines = fields.map(
-        ({ path, before, after }) =>
-          `    ${plain(path)}  ${paint(31, shortened(before))} → ${paint(32, shortened(after))}\n`,
-      );
-      return `${paint(colours[kind], `${signs[kind]} ${object}`)}\n${lines.join("")}`;
-    })
-    .join("");
-}
-
-/** A whole file in a ConfigMap is for -o json. */
-function shortened(value: string | null): string {
-  if (value === null) return "(none)";
-  const text = plain(value);
-  return text.length <= 120 ? text : `${text.slice(0, 117)}…`;
-}
+const holdsSecret = ({ objects }: RenderedAnswer): boolean => objects.some((object) => isSecret(object as KubeObject));

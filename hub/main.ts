@@ -41,7 +41,7 @@ import { createRenderer } from "#hub/render/renderer.ts";
 import { openSealedStore } from "#hub/render/sealed-store.ts";
 import { openTools } from "#hub/render/tools.ts";
 import { createTrust } from "#hub/trust/trust.ts";
-import { isHeard, type Known } from "#hub/view/query.ts";
+import { isHeard, toldRevision, type Known } from "#hub/view/query.ts";
 import { View } from "#hub/view/view.ts";
 import { why } from "#hub/view/why/why.ts";
 import { systemClock, type Clock } from "#lib/clock.ts";
@@ -424,6 +424,7 @@ async function lead(parts: Process, natsUrls: readonly string[]): Promise<void> 
     rendered: createRendered({
       fleet: () => decided.state().fleet,
       desired,
+      told: (cluster, application, environment) => toldRevision(view, cluster, application, environment),
       sourceOf: (application) => sources.of(decided.state().fleet, application as ApplicationName),
       tools,
       renderer,

@@ -94,7 +94,7 @@ test("diff names object, field and both values, hides Secrets, and exits 3 when 
   const differs = await folder.plumb("diff", "shop", "--revision", "HEAD", "--exit-code");
   expect(differs.code).toBe(3);
   expect(differs.out).toBe(
-    '+ ConfigMap shop/more\n~ ConfigMap shop/settings\n    data.level  "info" → "debug"\n~ Secret shop/db\n    data.password  (redacted) → (redacted, another value)\n',
+    '+ ConfigMap shop/more\n    + data  {}\n~ ConfigMap shop/settings\n    data.level  "info" → "debug"\n~ Secret shop/db\n    data.password  (redacted) → (redacted, another value)\n',
   );
   expect(differs.out + differs.err).not.toContain(Buffer.from("hush-2").toString("base64"));
 });

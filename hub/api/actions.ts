@@ -40,7 +40,12 @@ export interface Actions {
 
 export type Outcome<Value> =
   | ({ readonly ok: true } & Value)
-  | { readonly ok: false; readonly status: 400 | 404 | 409 | 503; readonly message: string; readonly advice: string };
+  | {
+      readonly ok: false;
+      readonly status: 400 | 404 | 409 | 422 | 503;
+      readonly message: string;
+      readonly advice: string;
+    };
 
 export type Registered = {
   readonly cluster: string;

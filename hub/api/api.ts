@@ -257,7 +257,7 @@ const limited = (maxSize: number) =>
 
 const fail = (
   c: Context,
-  status: 400 | 401 | 403 | 404 | 409 | 413 | 500 | 503,
+  status: 400 | 401 | 403 | 404 | 409 | 413 | 422 | 500 | 503,
   message: string,
   advice: string,
 ): Response => c.json({ error: { message, do: advice } } satisfies ErrorAnswer, status);

@@ -31,6 +31,8 @@ export type RenderedQuestion = {
 export type RenderedParts = {
   readonly fleet: () => Fleet;
   readonly desired: DesiredStates;
+  /** What an agent said that it runs. */
+  readonly told: (cluster: ClusterId, application: string, environment: string) => Revision | undefined;
   readonly sourceOf: (application: string) => Source | undefined;
   readonly tools: Tools;
   readonly renderer: Renderer;
@@ -50,12 +52,20 @@ export function createRendered(parts: RenderedParts): (question: RenderedQuestio
     const cluster = question.cluster as ClusterId;
     const environment = environmentOf(fleet(), application, cluster, question.environment);
     const source = sourceOf(application);
+    if (!fleet().applications.has(application))
+      return missing(`there is no application ${application}`, "plumb status shows those there are");
+    if (!fleet().clusters.has(cluster))
+      return missing(`there is no cluster ${cluster}`, "plumb cluster list shows those there are");
     if (environment === undefined || source === undefined)
-      return missing(`${application} is not delivered to ${cluster}`, "plumb status shows what is");
+      return missing(
+        `${application} is not delivered to ${cluster}${question.environment === undefined ? "" : ` by ${question.environment}`}`,
+        "plumb status shows what is",
+      );
     const running = desired
       .known(cluster)
       ?.state.entries.find((entry) => entry.application === application && entry.environment === environment);
-    const ran = running?.kind === "run" ? running.revision : undefined;
+    // What is held runs on; which revision that is, only its agent says.
+    const ran = running?.kind === "run" ? running.revision : parts.told(cluster, application, environment);
     const revision = question.revision === undefined ? ran : await source.mirror.resolve(question.revision);
     if (revision === undefined)
       return question.revision === undefined
@@ -79,7 +89,7 @@ export function createRendered(parts: RenderedParts): (question: RenderedQuestio
       return missing("charts from elsewhere are not shown here yet", "render the chart with helm template");
     try {
       const done = await limited(() => renderFolder(job, { isFirst: false }));
-      if ("ok" in done) return conflict(done.because);
+      if ("ok" in done) return unrendered(done.because);
       const { rendered, choice } = done;
       const objects = openBundle(rendered.slices, rendered).map(withoutSecretValues);
       const about = { application, environment, cluster, revision, digest: rendered.digest };
@@ -87,7 +97,7 @@ export function createRendered(parts: RenderedParts): (question: RenderedQuestio
     } catch (error) {
       if (![ContentRefused, RenderRefused, PathRefused, YamlProblem, GitFailed].some((kind) => error instanceof kind))
         throw error;
-      return conflict(reasonOf(error));
+      return unrendered(reasonOf(error));
     }
   };
 }
@@ -118,9 +128,10 @@ const missing = (message: string, advice: string): Outcome<RenderedAnswer> => ({
   message,
   advice,
 });
-const conflict = (message: string): Outcome<RenderedAnswer> => ({
+/** No "no" to a question: there is nothing to show. */
+const unrendered = (message: string): Outcome<RenderedAnswer> => ({
   ok: false,
-  status: 409,
+  status: 422,
   message,
   advice: "mend the manifests, or name another revision",
 });

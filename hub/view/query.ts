@@ -16,7 +16,7 @@ import type {
   StatusRow,
 } from "#proto/api.ts";
 import { ApplicationPhase, Health, type Event } from "#proto/gen/plumbline/agent/v1/agent.ts";
-import type { ClusterId } from "#proto/ids.ts";
+import { revision, type ClusterId, type Revision } from "#proto/ids.ts";
 import { describeRef } from "#proto/object.ts";
 
 /** Three heartbeats: an older word says nothing of now. */
@@ -96,6 +96,17 @@ function statusRow(known: Known, environment: string, application: string): Stat
       ...[...refused].map(([reason, clusters]) => `${firstOf(clusters.map(({ name }) => name))}: ${reason}`),
     ],
   };
+}
+
+/** The revision that a cluster's agent said it runs; undefined where it said none. */
+export function toldRevision(
+  view: View,
+  cluster: ClusterId,
+  application: string,
+  environment: string,
+): Revision | undefined {
+  const status = view.clusters.get(cluster)?.applications.get(application)?.status;
+  return status?.environment === environment && status.revision !== "" ? revision(status.revision) : undefined;
 }
 
 /** What clusters repeat of the hub's own words, because it told them, is said once. */
