@@ -19,6 +19,19 @@ test("the demo plays its whole story on simulated clusters, a line a step, and e
   for (const line of lines) expect(line).toMatch(/^✔ .+ {2}\d+\.\d s$/);
 });
 
+test("on real API servers it goes on with kube-prometheus-stack, and agents that start again write nothing", async () => {
+  const more = { PLUMBLINE_HELM: serverPath("helm") };
+  await using demo = startProcess(process.execPath, [cli, "demo", "--kubernetes", "--check"], {
+    env: { ...env, ...more },
+  });
+  await demo.ended;
+  expect(demo.child.exitCode, demo.log()).toBe(0);
+  const lines = demo.log().trim().split("\n");
+  expect(lines).toHaveLength(11);
+  expect(lines[8]).toMatch(/^✔ kube-prometheus-stack, .*: \d{2} objects, CRDs first, healthy in dev {2}/);
+  expect(lines[10]).toMatch(/writes nothing {2}\d+\.\d s$/);
+});
+
 test("the demo stays up to be looked at and broken, and Ctrl-C leaves nothing running", async () => {
   await using demo = startProcess(process.execPath, [cli, "demo"], { env });
   await untilReady(demo, "the demo", () => Promise.resolve(demo.log().includes("git clone")));

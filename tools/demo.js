@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ensurePackages, ensureServers, explain, root } from "./setup.js";
 
 const wanted = process.argv.includes("--kubernetes")
-  ? ["nats-server", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"]
+  ? ["nats-server", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "helm"]
   : ["nats-server"];
 
 await explain(async () => {

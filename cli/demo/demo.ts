@@ -4,27 +4,30 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { defaultNamespace } from "#agent/config.ts";
-import { runAgent } from "#agent/main.ts";
 import { ask } from "#cli/client.ts";
 import type { CliConfig } from "#cli/config.ts";
+import { createAgents } from "#cli/demo/agents.ts";
 import { demoClusters, fleetFiles, inventedShop, shopFiles, type Shop } from "#cli/demo/fleet.ts";
 import { simulatedMember, type Member } from "#cli/demo/members.ts";
 import { ownMember, ownNamespaces } from "#cli/demo/own-cluster.ts";
-import { openDemoRepository, type DemoRepository } from "#cli/demo/repository.ts";
+import { openDemoRepository } from "#cli/demo/repository.ts";
 import { CliError, exitCode } from "#cli/errors.ts";
+import type { RealMember } from "#cli/demo/real-members.ts";
+import {
+  createTelling,
+  promote,
+  runningRevision,
+  settled,
+  status,
+  until,
+  type Stage,
+  type Telling,
+} from "#cli/demo/stage.ts";
 import { createAdminToken } from "#cli/init.ts";
 import { readConfig as readHubConfig } from "#hub/config.ts";
 import { createIdentity, saveIdentity } from "#hub/identity/identity.ts";
 import { hubProcess } from "#hub/main.ts";
-import { systemClock } from "#lib/clock.ts";
-import { createLog } from "#lib/log.ts";
-import { openTelemetry } from "#lib/telemetry.ts";
-import type { DriftRow, RegisterAnswer, StatusAnswer } from "#proto/api.ts";
-
-/** Longer than any step takes; a step that is not seen by then is not coming. */
-const stepLimitMs = 60_000;
-const lookEveryMs = 50;
+import type { DriftRow } from "#proto/api.ts";
 
 export type DemoOptions = {
   check?: boolean;
@@ -38,14 +41,6 @@ export type DemoOptions = {
 const ownShop: Shop = {
   namespace: ownNamespaces.shop,
   image: (version) => `registry.k8s.io/pause:${version === "1.0" ? "3.9" : "3.10"}`,
-};
-
-type Stage = {
-  readonly config: CliConfig;
-  readonly repository: DemoRepository;
-  readonly members: readonly Member[];
-  readonly shop: Shop;
-  readonly failed: Promise<never>;
 };
 
 /** `plumb demo`: a whole fleet on this machine, its story told as it happens. */
@@ -69,10 +64,13 @@ export async function demo(options: DemoOptions, signal: AbortSignal): Promise<v
 
   const hub = await startHub(folder, identity, repository.url, life);
   // What runs is ended before anything that it stands on is closed.
-  const agents: Promise<unknown>[] = [];
+  const failures = Promise.withResolvers<never>();
+  failures.promise.catch(() => undefined);
+  hub.ended.catch((error: unknown) => failures.reject(error));
+  const agents = createAgents(life, failures.reject);
   scope.defer(async () => {
     stop.abort(new Error("the demo ends"));
-    await Promise.allSettled([hub.ended, ...agents]);
+    await Promise.allSettled([hub.ended, agents.ended()]);
   });
   const config: CliConfig = {
     hub: `http://127.0.0.1:${hub.http}`,
@@ -86,21 +84,16 @@ export async function demo(options: DemoOptions, signal: AbortSignal): Promise<v
     Promise.resolve(),
   );
 
-  const failures = Promise.withResolvers<never>();
-  failures.promise.catch(() => undefined);
-  hub.ended.catch((error: unknown) => failures.reject(error));
-  const stage = { config, repository, members, shop, failed: failures.promise };
+  const stage = { config, repository, members, agents, shop, failed: failures.promise };
   await telling.step(`${describeMembers(options, members)} join`, async () => {
-    for (const member of members) {
-      const answer = await ask<RegisterAnswer>(config, "POST", "/api/v1/clusters", {
-        name: member.name,
-        labels: member.labels,
-      });
-      agents.push(startAgent(member, answer, life).catch((error: unknown) => failures.reject(error)));
-    }
+    for (const member of members) await agents.join(config, member);
     await until(stage, "every cluster to be heard", async () => (await status(config)).heard === members.length);
   });
   await tellStory(stage, telling);
+  if (options.kubernetes === true) {
+    const { tellMonitoring } = await import("#cli/demo/monitoring.ts");
+    await tellMonitoring(stage, members as RealMember[], telling);
+  }
   if (options.check === true) return;
   await stayUp(stage, folder, signal, scope);
 }
@@ -234,44 +227,6 @@ async function image({ members, shop }: Stage, environment: string): Promise<str
   return images.every((image) => image === images[0]) ? images[0] : undefined;
 }
 
-const status = (config: CliConfig): Promise<StatusAnswer> => ask(config, "GET", "/api/v1/status");
-
-async function runningRevision({ config }: Stage, environment: string): Promise<string> {
-  const row = (await status(config)).rows.find((row) => row.environment === environment);
-  return row?.revisions[0]?.revision ?? "";
-}
-
-/** Asked for at once: the gate waits for the receipts by itself. */
-const promote = ({ config }: Stage, environment: string, revision: string, reason: string): Promise<unknown> =>
-  ask(config, "POST", "/api/v1/promotions", { environment, application: "shop", revision, reason });
-
-const settled = (stage: Stage, environment: string): Promise<void> =>
-  until(stage, `${environment} to be healthy`, async () => {
-    const row = (await status(stage.config)).rows.find((row) => row.environment === environment);
-    return row !== undefined && row.clusters > 0 && row.settled === row.clusters;
-  });
-
-async function until({ failed }: Stage, what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + stepLimitMs;
-  while (!(await Promise.race([holds(), failed]))) {
-    if (Date.now() > deadline) throw new CliError(exitCode.failed, `waited ${stepLimitMs / 1000} s for ${what}`);
-    await systemClock.sleep(lookEveryMs);
-  }
-}
-
-type Telling = { step(text: string, work: () => Promise<void>): Promise<void> };
-
-/** One line a step, with the time it took. */
-function createTelling(): Telling {
-  return {
-    async step(text, work) {
-      const started = performance.now();
-      await work();
-      process.stdout.write(`✔ ${text}  ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
-    },
-  };
-}
-
 function describeMembers({ kubernetes, kubeconfig }: DemoOptions, { length }: readonly Member[]): string {
   if (kubeconfig !== undefined) return `your cluster and ${length - 1} simulated ones`;
   return `${length} ${kubernetes === true ? "real API servers" : "simulated clusters"}`;
@@ -307,18 +262,4 @@ async function startHub(folder: string, identity: string, fleet: string, signal:
   const { http } = await ready.promise;
   // The demo's repository sends no webhook: the hub looks twice a second.
   return { http, ended, poke: () => undefined };
-}
-
-async function startAgent(member: Member, answer: RegisterAnswer, signal: AbortSignal): Promise<void> {
-  const flag = (name: string): string => new RegExp(`--${name} (\\S+)`).exec(answer.joinCommand)?.[1] ?? "";
-  await using telemetry = await openTelemetry("plumbline-agent", undefined);
-  await runAgent({
-    cluster: member.cluster,
-    namespace: member.agentNamespace ?? defaultNamespace,
-    join: { hub: flag("hub"), token: flag("token"), caPin: flag("ca-pin"), root: flag("root") },
-    clock: systemClock,
-    log: createLog(member.name, process.env["PLUMBLINE_LOG_LEVEL"] ?? "error"),
-    telemetry,
-    signal,
-  });
 }

@@ -26,6 +26,15 @@ const template = (release: string, folder: string, namespace: string, ...more: s
 export const marker = "corpus.plumbline.dev/read";
 const read = (folder: string): string[] => ["annotate", "--local", "-R", "-f", folder, `${marker}=x`, "-o", "json"];
 
+/**
+ * kube-prometheus-stack without what cannot be here: Grafana's chart is not in the corpus, and the webhook's certificate is
+ * made by hooks that run images, which nothing here does.
+ */
+export const stackValues = {
+  grafana: { enabled: false },
+  prometheusOperator: { admissionWebhooks: { enabled: false }, tls: { enabled: false } },
+};
+
 export const cases: readonly CorpusCase[] = [
   {
     name: "kube-prometheus",
@@ -40,11 +49,7 @@ export const cases: readonly CorpusCase[] = [
     folder: "kube-prometheus-stack",
     render: "helm",
     namespace: "stack",
-    // Its webhook's certificate is made by hooks that run images; nothing runs images here.
-    values: {
-      grafana: { enabled: false },
-      prometheusOperator: { admissionWebhooks: { enabled: false }, tls: { enabled: false } },
-    },
+    values: stackValues,
     tool: "helm",
     arguments: template(
       "kube-prometheus-stack",
