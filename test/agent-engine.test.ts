@@ -2,20 +2,17 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { kubeconfigAccess } from "#agent/cluster/access.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
-import { startEngine, type Engine } from "#agent/engine/engine.ts";
+import type { Engine } from "#agent/engine/engine.ts";
 import { Journal } from "#agent/report/journal.ts";
-import { systemClock } from "#lib/clock.ts";
-import { silentLog } from "#lib/log.ts";
-import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
 import { ApplicationPhase, DriftKind, DriftState, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { clusterId } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
 import { Documents } from "#test/harness/documents.ts";
+import { startEngineFor } from "#test/harness/engine.ts";
 
 const agentNamespace = "plumbline-agent";
 let plane: SharedControlPlane;
-let telemetry: Telemetry;
 let people: Cluster;
 let namespace: string;
 let documents: Documents;
@@ -27,7 +24,6 @@ beforeAll(async () => {
   people = openKubernetes(await kubeconfigAccess(await plane.kubeconfig("people", ["system:masters"])), {
     manager: "kubectl-edit",
   });
-  telemetry = await openTelemetry("test", undefined);
 });
 afterAll(async () => {
   await people[Symbol.asyncDispose]();
@@ -48,18 +44,7 @@ async function start(): Promise<{ engine: Engine; journal: Journal; cluster: Clu
   const user = `agent-${round}`;
   const cluster = openKubernetes(await kubeconfigAccess(await plane.kubeconfig(user, ["system:masters"])));
   const journal = new Journal(1_000, () => Date.now());
-  const engine = await startEngine({
-    cluster,
-    clusterId: documents.cluster,
-    namespace: `${agentNamespace}-${round}`,
-    trust: { rootKey: documents.rootKey, sealingKey: documents.sealingKey },
-    fetch: documents.fetch,
-    journal,
-    clock: systemClock,
-    log: silentLog,
-    telemetry,
-    onStatus: () => undefined,
-  });
+  const engine = await startEngineFor(documents, { cluster, namespace: `${agentNamespace}-${round}`, journal });
   return {
     engine,
     journal,

@@ -2,11 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { kubeconfigAccess } from "#agent/cluster/access.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
-import { startEngine, type Engine } from "#agent/engine/engine.ts";
+import type { Engine } from "#agent/engine/engine.ts";
 import { Journal } from "#agent/report/journal.ts";
-import { systemClock } from "#lib/clock.ts";
-import { silentLog } from "#lib/log.ts";
-import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
 import { ApplicationPhase } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { clusterId } from "#proto/ids.ts";
 import { describeRef, refOf, type KubeObject } from "#proto/object.ts";
@@ -14,6 +11,7 @@ import { cases } from "#test/corpus-run/cases.ts";
 import { openCorpusKitchen, type CorpusKitchen } from "#test/corpus-run/render.ts";
 import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
 import { Documents } from "#test/harness/documents.ts";
+import { startEngineFor } from "#test/harness/engine.ts";
 
 /** Left where they are by a Removal, and named: to delete one deletes what is in it, or of it. */
 const protectedKinds = [
@@ -27,14 +25,12 @@ const protectedKinds = [
 let kitchen: CorpusKitchen;
 let plane: ControlPlane;
 let people: Cluster;
-let telemetry: Telemetry;
 const documents = new Documents(clusterId("corpus"));
 const table: string[] = [];
 beforeAll(async () => {
   kitchen = await openCorpusKitchen();
   plane = await startControlPlane({ nodes: true });
   people = openKubernetes(await kubeconfigAccess(await plane.kubeconfig("people", ["system:masters"])));
-  telemetry = await openTelemetry("test", undefined);
   await people.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: "plumbline-agent" } });
 });
 afterAll(async () => {
@@ -49,18 +45,7 @@ type Running = AsyncDisposable & { readonly engine: Engine; readonly journal: Jo
 async function startAgent(): Promise<Running> {
   const cluster = openKubernetes(await kubeconfigAccess(await plane.kubeconfig("agent", ["system:masters"])));
   const journal = new Journal(5_000, () => Date.now());
-  const engine = await startEngine({
-    cluster,
-    clusterId: documents.cluster,
-    namespace: "plumbline-agent",
-    trust: { rootKey: documents.rootKey, sealingKey: documents.sealingKey },
-    fetch: documents.fetch,
-    journal,
-    clock: systemClock,
-    log: silentLog,
-    telemetry,
-    onStatus: () => undefined,
-  });
+  const engine = await startEngineFor(documents, { cluster, namespace: "plumbline-agent", journal });
   return {
     engine,
     journal,

@@ -4,12 +4,9 @@ import { kubeconfigAccess } from "#agent/cluster/access.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import { openTransport, type Transport } from "#agent/cluster/transport.ts";
-import { startEngine, type Engine } from "#agent/engine/engine.ts";
+import type { Engine } from "#agent/engine/engine.ts";
 import { Journal } from "#agent/report/journal.ts";
 import { objectsOf } from "#hub/render/objects.ts";
-import { systemClock } from "#lib/clock.ts";
-import { silentLog } from "#lib/log.ts";
-import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
 import { ApplicationPhase } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import type { Delivery } from "#proto/desired-state.ts";
 import { clusterId } from "#proto/ids.ts";
@@ -17,11 +14,11 @@ import { refOf, type KubeObject } from "#proto/object.ts";
 import { Documents } from "#test/harness/documents.ts";
 import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
 import { startWebhook, type Verdict } from "#test/harness/webhook-server.ts";
+import { startEngineFor } from "#test/harness/engine.ts";
 
 // Each test is one row of what is wrong with Kubernetes, or with what somebody asks of it, on a real API server.
 // K14 (servers that turn away, go silent, forget versions or take no old token) is kubernetes-access, kubernetes-client and drift case 30.
 let plane: SharedControlPlane;
-let telemetry: Telemetry;
 let people: Cluster;
 let raw: Transport;
 
@@ -30,7 +27,6 @@ beforeAll(async () => {
   const access = await kubeconfigAccess(await plane.kubeconfig("bad-input-people", ["system:masters"]));
   people = openKubernetes(access, { manager: "kubectl-edit" });
   raw = openTransport(access);
-  telemetry = await openTelemetry("test", undefined);
 });
 afterAll(async () => {
   await Promise.all([people, raw, plane].map((one) => one[Symbol.asyncDispose]()));
@@ -61,18 +57,11 @@ class Agent implements AsyncDisposable {
     return agent;
   }
   async #startEngine(): Promise<void> {
-    this.engine = await startEngine({
+    this.engine = await startEngineFor(this.documents, {
       cluster: this.#cluster,
-      clusterId: this.documents.cluster,
       namespace: `${this.name}-agent`,
       ...(this.#authority === undefined ? {} : { authority: this.#authority }),
-      trust: { rootKey: this.documents.rootKey, sealingKey: this.documents.sealingKey },
-      fetch: this.documents.fetch,
       journal: this.journal,
-      clock: systemClock,
-      log: silentLog,
-      telemetry,
-      onStatus: () => undefined,
     });
   }
   /** As after `kubectl rollout restart`, with other settings. */

@@ -5,17 +5,14 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { kubeconfigAccess } from "#agent/cluster/access.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
-import { startEngine } from "#agent/engine/engine.ts";
 import { Journal } from "#agent/report/journal.ts";
-import { systemClock } from "#lib/clock.ts";
-import { silentLog } from "#lib/log.ts";
-import { openTelemetry } from "#lib/telemetry.ts";
 import { clusterId } from "#proto/ids.ts";
 import { b1000 } from "#test/bench/b1000.ts";
 import { figure, type BenchResult } from "#test/bench/figures.ts";
 import { startControlPlane } from "#test/harness/control-plane.ts";
 import { Documents } from "#test/harness/documents.ts";
 import { serverPath } from "#test/harness/servers.ts";
+import { startEngineFor } from "#test/harness/engine.ts";
 
 const run = promisify(execFile);
 
@@ -89,20 +86,12 @@ async function kubectlApply(): Promise<number> {
 async function engineApply(): Promise<{ ms: number; requestsPerObject: number }> {
   await using plane = await startControlPlane();
   await using cluster = openKubernetes(await kubeconfigAccess(await plane.kubeconfig("agent", ["system:masters"])));
-  await using telemetry = await openTelemetry("bench", undefined);
   await cluster.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: agentNamespace } });
   const documents = new Documents(clusterId("bench"));
-  await using engine = await startEngine({
+  await using engine = await startEngineFor(documents, {
     cluster,
-    clusterId: documents.cluster,
     namespace: agentNamespace,
-    trust: { rootKey: documents.rootKey, sealingKey: documents.sealingKey },
-    fetch: documents.fetch,
     journal: new Journal(1_000, Date.now),
-    clock: systemClock,
-    log: silentLog,
-    telemetry,
-    onStatus: () => undefined,
   });
   const objects = b1000();
   const document = documents.sign(documents.run("b1000", objects));

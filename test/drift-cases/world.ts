@@ -1,10 +1,8 @@
 import type { Authority } from "#agent/authority/authority.ts";
 import type { Cluster, ObjectAddress } from "#agent/cluster/cluster.ts";
 import { valueAt, withValue } from "#agent/drift/paths.ts";
-import { startEngine, type Engine } from "#agent/engine/engine.ts";
+import type { Engine } from "#agent/engine/engine.ts";
 import { Journal } from "#agent/report/journal.ts";
-import { silentLog } from "#lib/log.ts";
-import { openTelemetry } from "#lib/telemetry.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import type { Delivery } from "#proto/desired-state.ts";
 import { DriftKind, DriftState, type Drift } from "#proto/gen/plumbline/agent/v1/agent.ts";
@@ -13,6 +11,7 @@ import { refKey, refOf, type Json, type JsonObject, type KubeObject } from "#pro
 import { Documents } from "#test/harness/documents.ts";
 import type { AgentOptions, Backend, Counts } from "./backend.ts";
 import { tapped, type Judged } from "./tap.ts";
+import { startEngineFor } from "#test/harness/engine.ts";
 
 /** What a case brought about, as the journal and the API server tell it. */
 export type Observed = {
@@ -80,18 +79,12 @@ export class World implements AsyncDisposable {
   async start(): Promise<void> {
     this.#judged.clear();
     this.#cluster = this.#wrapAgent(tapped(await this.backend.agent(this.user, this.#access), this.#judged));
-    this.engine = await startEngine({
+    this.engine = await startEngineFor(this.documents, {
       cluster: this.#cluster,
-      clusterId: this.documents.cluster,
       namespace: this.agentNamespace,
       ...(this.#authority === undefined ? {} : { authority: this.#authority }),
-      trust: { rootKey: this.documents.rootKey, sealingKey: this.documents.sealingKey },
-      fetch: this.documents.fetch,
       journal: this.journal,
       clock: this.clock,
-      log: silentLog,
-      telemetry: await openTelemetry("test", undefined),
-      onStatus: () => undefined,
     });
   }
 

@@ -1,11 +1,10 @@
 import type { Cluster } from "#agent/cluster/cluster.ts";
-import { startEngine, type Engine } from "#agent/engine/engine.ts";
+import type { Engine } from "#agent/engine/engine.ts";
 import { Journal } from "#agent/report/journal.ts";
-import { silentLog } from "#lib/log.ts";
-import { openTelemetry } from "#lib/telemetry.ts";
 import type { VirtualClock } from "#lib/virtual-clock.ts";
 import type { Clock } from "#lib/clock.ts";
 import type { Documents } from "#test/harness/documents.ts";
+import { startEngineFor } from "#test/harness/engine.ts";
 
 export type RunningAgent = AsyncDisposable & { readonly engine: Engine; readonly journal: Journal };
 
@@ -17,18 +16,7 @@ export async function startAgent(
   namespace: string,
 ): Promise<RunningAgent> {
   const journal = new Journal(1_000, () => clock.now());
-  const engine = await startEngine({
-    cluster,
-    clusterId: documents.cluster,
-    namespace,
-    trust: { rootKey: documents.rootKey, sealingKey: documents.sealingKey },
-    fetch: documents.fetch,
-    journal,
-    clock,
-    log: silentLog,
-    telemetry: await openTelemetry("test", undefined),
-    onStatus: () => undefined,
-  });
+  const engine = await startEngineFor(documents, { cluster, namespace, journal, clock });
   return {
     engine,
     journal,

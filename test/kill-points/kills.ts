@@ -2,17 +2,16 @@ import { expect } from "vitest";
 import { kubeconfigAccess } from "#agent/cluster/access.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
-import { startEngine, type Engine } from "#agent/engine/engine.ts";
+import type { Engine } from "#agent/engine/engine.ts";
 import { Journal } from "#agent/report/journal.ts";
 import { openState } from "#agent/state/store.ts";
-import { silentLog } from "#lib/log.ts";
-import { openTelemetry } from "#lib/telemetry.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import { clusterId } from "#proto/ids.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 import { lifeOn } from "#test/convergence/mortal.ts";
 import { Documents } from "#test/harness/documents.ts";
 import type { SharedControlPlane } from "#test/harness/shared-control-plane.ts";
+import { startEngineFor } from "#test/harness/engine.ts";
 
 /** Where an agent dies in an apply: at its nth write, before it is sent, or after it was done and before its answer. */
 export type KillPoint = { readonly write: number; readonly moment: "before" | "after" };
@@ -37,17 +36,11 @@ export async function dieAndGoOn(plane: SharedControlPlane, name: string, point:
   );
   await cluster.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: agentNamespace } });
   const live = async (seen: Cluster, act: (engine: Engine) => Promise<void>): Promise<void> => {
-    await using engine = await startEngine({
+    await using engine = await startEngineFor(documents, {
       cluster: seen,
-      clusterId: documents.cluster,
       namespace: agentNamespace,
-      trust: { rootKey: documents.rootKey, sealingKey: documents.sealingKey },
-      fetch: documents.fetch,
       journal,
       clock: new VirtualClock(),
-      log: silentLog,
-      telemetry: await openTelemetry("test", undefined),
-      onStatus: () => undefined,
     });
     await act(engine);
   };
