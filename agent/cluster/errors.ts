@@ -34,6 +34,11 @@ export class WatchSilent extends Error {
   override readonly name = "WatchSilent";
 }
 
+/** The watch could not even be opened, for no server answers: the one that will may know another history. */
+export class ServerAway extends Error {
+  override readonly name = "ServerAway";
+}
+
 /** The API server does not serve this kind. */
 export class UnknownKind extends Error {
   override readonly name = "UnknownKind";

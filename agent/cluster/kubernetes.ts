@@ -7,11 +7,12 @@ import {
   type ObjectList,
   type Selection,
 } from "#agent/cluster/cluster.ts";
-import { ApiError, UnknownKind, WatchExpired } from "#agent/cluster/errors.ts";
+import { ApiError, KindUnavailable, ServerAway, UnknownKind, WatchExpired } from "#agent/cluster/errors.ts";
 import { createKinds, type Kinds } from "#agent/cluster/kinds.ts";
 import { inNameOf, openTransport, type Transport } from "#agent/cluster/transport.ts";
 import { guardSilence, readWatch, silenceLimitMs } from "#agent/cluster/watch.ts";
 import type { Clock } from "#lib/clock.ts";
+import { reasonOf } from "#lib/log.ts";
 import type { Json, KubeObject } from "#proto/object.ts";
 
 /** Objects a page: an answer of a few megabytes at the most, whatever the size of the cluster. */
@@ -103,7 +104,8 @@ function clusterOn(transport: Transport, kinds: Kinds, options: KubernetesOption
         transport
           .stream({ method: "GET", path: collectionPath(kind, namespace), query, signal: either })
           .catch(asExpired)
-          .catch(doubting(typeOf(kind)));
+          .catch(doubting(typeOf(kind)))
+          .catch(asAway(either));
       yield* readWatch(guardSilence(open, silenceMs, signal, options.clock));
     },
     async create(object, signal) {
@@ -198,6 +200,15 @@ function asExpired(error: unknown): never {
   if (error instanceof ApiError && error.status === 410) throw new WatchExpired(error.message, { cause: error });
   throw error;
 }
+
+/** Of a watch that could not be opened. What its own signal ended keeps that reason. */
+const asAway =
+  (signal: AbortSignal) =>
+  (error: unknown): never => {
+    const isAnswer = error instanceof UnknownKind || error instanceof KindUnavailable || error instanceof WatchExpired;
+    if (signal.aborted || isAnswer || (error instanceof ApiError && error.status < 500)) throw error;
+    throw new ServerAway(reasonOf(error), { cause: error });
+  };
 
 async function orUndefined(answer: Promise<KubeObject>): Promise<KubeObject | undefined> {
   try {

@@ -46,15 +46,17 @@ export function judgeHeld(context: Context, tracked: Tracked, suspect: Suspect):
 }
 
 /**
- * Judges everything of one kind after a LIST. A list older than what was seen means that the server went back in time:
- * versions are forgotten and hashes alone compared.
+ * Judges everything of one kind after a LIST. A list older than what was seen, or an object in a newer list that is
+ * older than it was seen, means that the server went back in time: versions are forgotten and hashes alone compared.
  */
 export function judgeList(context: Context, list: ObjectList, keys: readonly Tracked[], suspect: Suspect): void {
   const listed = BigInt(list.resourceVersion);
-  const wentBack = keys.some(({ version, inFlight }) => inFlight === undefined && version > listed);
+  const found = new Map(list.items.map((object) => [refKey(refOf(object)), object]));
+  const isOlder = ({ key, version, inFlight }: Tracked): boolean =>
+    inFlight === undefined && (version > listed || version > versionIn(found, key, version));
+  const wentBack = keys.some(isOlder);
   if (wentBack) for (const tracked of keys) tracked.version = 0n;
   if (wentBack) context.memoryDoubted();
-  const found = new Map(list.items.map((object) => [refKey(refOf(object)), object]));
   for (const object of list.items) {
     const slot = context.model.hooks.get(refKey(refOf(object)));
     if (slot !== undefined) noteHook(context, slot, { type: "MODIFIED", object });
@@ -69,6 +71,11 @@ export function judgeList(context: Context, list: ObjectList, keys: readonly Tra
     }
   }
 }
+
+const versionIn = (found: ReadonlyMap<string, KubeObject>, key: string, otherwise: bigint): bigint => {
+  const object = found.get(key);
+  return object === undefined ? otherwise : versionOf(object);
+};
 
 function noteGone(context: Context, tracked: Tracked): void {
   tracked.health = doneHealth;

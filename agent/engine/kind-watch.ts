@@ -1,6 +1,6 @@
 import { namedNamespaces } from "#agent/authority/limits.ts";
 import type { KindInfo } from "#agent/cluster/cluster.ts";
-import { ApiError, UnknownKind, WatchExpired, WatchSilent } from "#agent/cluster/errors.ts";
+import { ApiError, ServerAway, UnknownKind, WatchExpired, WatchSilent } from "#agent/cluster/errors.ts";
 import { backoffMs } from "#lib/retry.ts";
 import { reasonOf } from "#lib/log.ts";
 import { parseRefKey } from "#proto/object.ts";
@@ -142,7 +142,7 @@ async function follow(following: Following): Promise<void> {
       }
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof WatchExpired || error instanceof WatchSilent) from = undefined;
+      if (isToListAgain(error)) from = undefined;
       if (error instanceof UnknownKind) {
         // Its CRD may have dropped this version: the objects are the same under another.
         from = undefined;
@@ -162,6 +162,13 @@ async function follow(following: Following): Promise<void> {
     if (waitMs > 0) await clock.sleep(waitMs, { signal }).catch(() => undefined);
   }
 }
+
+/**
+ * After these nothing tells whether `from` still means what it did: a server that was away may be back with older data,
+ * and may have come to the same versions by another way.
+ */
+const isToListAgain = (error: unknown): boolean =>
+  error instanceof WatchExpired || error instanceof WatchSilent || error instanceof ServerAway;
 
 const isForbidden = (error: unknown): error is ApiError => error instanceof ApiError && error.status === 403;
 

@@ -1,5 +1,5 @@
 import { fieldManager, type Cluster, type ObjectAddress } from "#agent/cluster/cluster.ts";
-import { WatchExpired } from "#agent/cluster/errors.ts";
+import { ServerAway, WatchExpired } from "#agent/cluster/errors.ts";
 import { groupOf, type KubeObject } from "#proto/object.ts";
 import { connectTo } from "./client.ts";
 import { controllerManager, establishedStatus, statusOf } from "./controllers.ts";
@@ -170,7 +170,7 @@ export function createSimulatedCluster(options: SimulatedOptions = {}): Simulate
       store.restore(snapshot);
       for (const definition of had) kinds.forget(definition);
       for (const definition of store.list(definitions)) kinds.define(definition);
-      watching.end(new Error("the connection of the watch was lost"));
+      watching.end(new ServerAway("the server was away"));
     },
     async settled() {
       while (work.size > 0) await new Promise((resolve) => setImmediate(resolve));
