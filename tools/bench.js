@@ -6,6 +6,7 @@ import { ensurePackages, ensureServers, explain, root } from "./setup.js";
 /** What some benchmarks measure against, or need besides. */
 const besides = {
   apply: ["kubectl"],
+  corpus: ["kube-controller-manager", "kube-scheduler", "kwok", "kubectl", "helm", "kustomize"],
   "drift-cases": ["kube-controller-manager"],
   render: ["helm", "kustomize"],
 };

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { apply } from "#test/bench/apply.ts";
+import { corpus } from "#test/bench/corpus.ts";
 import { driftCaseTable } from "#test/bench/drift-cases.ts";
 import { driftFuzz } from "#test/bench/drift-fuzz.ts";
 import { gitPoll } from "#test/bench/git-poll.ts";
@@ -16,6 +17,7 @@ const benches: Readonly<
 > = {
   apply,
   commit,
+  corpus,
   drift,
   memory,
   monorepo,
