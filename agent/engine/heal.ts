@@ -67,9 +67,13 @@ async function observe(context: Context, found: Case): Promise<Again> {
   const seen = found.kind === DriftKind.LABEL_REMOVED ? await restoreLabel(context, writer, found.seen) : found.seen;
   if (found.kind === DriftKind.LABEL_REMOVED) healedBeside(context, found, labelGone(found.seen));
   const { object } = yielding(context, tracked.key, desired, seen);
-  const answer = await applyServed(context, writer, object, { force: true, dryRun: true });
-  const explained = driftOf(answer, seen, context.salt);
+  // Said now: a status that is written during the dry run is no reason for another.
   tracked.looked = contentHash(seen);
+  const answer = await applyServed(context, writer, object, { force: true, dryRun: true }).catch((error: unknown) => {
+    tracked.looked = "";
+    throw error;
+  });
+  const explained = driftOf(answer, seen, context.salt);
   const isOfContent = { ...found, kind: DriftKind.CHANGED };
   if (explained === undefined) end(context, application, tracked);
   else open(context, isOfContent, explained, "");

@@ -1,4 +1,5 @@
 import { compare, type Comparison } from "#agent/drift/baseline.ts";
+import { contentHash } from "#agent/drift/content.ts";
 import type { Owned } from "#agent/state/head.ts";
 import { DriftKind } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
@@ -7,7 +8,7 @@ import { agentLabel, type Desired } from "./bundles.ts";
 import { addressOfKey, type Context } from "./context.ts";
 import type { Found } from "./episodes.ts";
 import type { Suspicion } from "./judge.ts";
-import { entryOf, ownedOf, ownersOf } from "./model.ts";
+import { entryOf, ownedOf, ownersOf, versionOf, type Tracked } from "./model.ts";
 import { foreignOf, mayOwnAgain } from "./yielding.ts";
 
 /** When to look at the object again, in milliseconds; undefined when it is settled. */
@@ -68,6 +69,8 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
     kind,
     comparison: compare(baseline, seen),
   });
+  // Something newer was seen or answered since, or was told meanwhile: what came of it is judged by itself.
+  if (suspicion.kind === "differs" && isOver(tracked, suspicion.seen)) return undefined;
   if (suspicion.kind === "differs")
     return caseWith(suspicion.seen, suspicion.isReplaced ? DriftKind.REPLACED : DriftKind.CHANGED);
   const there = await context.cluster.get(addressOfKey(key, owned), context.signal);
@@ -88,3 +91,6 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
   const isToStrip = run.delivery.strict && foreignOf(context, key, owned, run.delivery, there).length > 0;
   return isAsKnown && !isToStrip && !mayOwnAgain(context, key, owned, desired.object) ? undefined : found;
 }
+
+const isOver = (tracked: Tracked, seen: KubeObject): boolean =>
+  versionOf(seen) < tracked.version || (tracked.looked !== "" && tracked.looked === contentHash(seen));

@@ -4,6 +4,7 @@ import { WatchExpired } from "#agent/cluster/errors.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { silence, type DriftCase } from "./case.ts";
 import { deployment, settings } from "./objects.ts";
+import type { World } from "./world.ts";
 
 const healed = {
   reported: ["changed, healed: data.level by kubectl-edit"],
@@ -95,6 +96,37 @@ export const survivalCases: readonly DriftCase[] = [
             conditions: [{ type: "Probed", status: "True", message: String(round) }],
           });
       });
+    },
+  },
+  {
+    number: 29,
+    name: "status written while a change is about to be healed: one heal, told once",
+    expected: {
+      reported: ["changed, healed: spec.replicas by kubectl-edit"],
+      restored: true,
+      writes: { "patch deployments": 1 },
+    },
+    async run(world) {
+      const web = deployment(world, { replicas: 2 });
+      await world.deploy([web]);
+      // Before it heals replicas, the agent asks whether an autoscaler has them.
+      await writingStatusAfter(world, web, "list", ([{ kind }]) => kind === "HorizontalPodAutoscaler");
+      return world.observe(() => world.edit(web, { "spec.replicas": 5 }));
+    },
+  },
+  {
+    number: 29,
+    name: "status written during the look at a difference that is only told: one look",
+    expected: {
+      reported: ["changed, seen: spec.replicas by kubectl-edit"],
+      restored: false,
+      writes: { "dry-run deployments": 1 },
+    },
+    async run(world) {
+      const web = deployment(world, { replicas: 2 });
+      await world.deploy([web], { drift: "report" });
+      await writingStatusAfter(world, web, "apply", ([, options]) => options?.dryRun === true);
+      return world.observe(() => world.edit(web, { "spec.replicas": 5 }));
     },
   },
   {
@@ -197,4 +229,34 @@ function forgetful(cluster: Cluster, memory: string, applied: () => void): Clust
     replace: (...[object, signal]: Parameters<Cluster["replace"]>) =>
       refuse(object, () => cluster.replace(object, signal)),
   });
+}
+
+/** After another start the agent's first such call is answered only once it has been told of a new status. */
+async function writingStatusAfter<Verb extends "list" | "apply">(
+  world: World,
+  object: KubeObject,
+  verb: Verb,
+  isMeant: (given: Parameters<Cluster[Verb]>) => boolean,
+): Promise<void> {
+  let isAwaited = false;
+  const around = async (cluster: Cluster, given: Parameters<Cluster[Verb]>): Promise<unknown> => {
+    const call = cluster[verb] as (...given: Parameters<Cluster[Verb]>) => Promise<unknown>;
+    const answer = await call(...given);
+    if (!isAwaited || !isMeant(given)) return answer;
+    isAwaited = false;
+    const conditions = [{ type: "Probed", status: "True", message: "meanwhile" }];
+    await world.backend.writeStatus(object, { conditions });
+    const there = await world.get(object);
+    await world.until(() => world.hasJudged(there));
+    return answer;
+  };
+  world.wrapAgent((cluster) =>
+    Object.assign(Object.create(cluster) as Cluster, {
+      [verb]: (...given: Parameters<Cluster[Verb]>) => around(cluster, given),
+    }),
+  );
+  await world.stop();
+  await world.start();
+  await world.caughtUp();
+  isAwaited = true;
 }

@@ -187,6 +187,11 @@ export class World implements AsyncDisposable {
     });
   }
 
+  /** Whether the agent has judged that version of it, or a newer one. */
+  hasJudged(object: KubeObject): boolean {
+    return isAtLeast(this.#judged.get(refKey(refOf(object))), object);
+  }
+
   /** What the agent has not judged as it is now, in words, for whoever waited in vain. */
   async behind(): Promise<string[]> {
     const all = await Promise.all(
