@@ -98,6 +98,22 @@ describe("a chart of a Helm repository", () => {
     expect(helm.requests).toHaveLength(asked);
   });
 
+  test("that somebody only looks at is not put on record; what is on record holds for them too", async () => {
+    const archive = web("first");
+    serve(archive);
+    await kitchen.commit(at());
+    const chart = { ...published, digest: null };
+    const digest = `sha256:${sha256Hex(archive)}`;
+    expect(await kitchen.charts().look(chart)).toMatchObject({ digest });
+    expect(kitchen.records().charts.size).toBe(0);
+    expect(await said()).toBe("first");
+    expect(kitchen.records().charts.size).toBe(1);
+    serve(web("other content"));
+    expect(await kitchen.charts().look(chart)).toMatchObject({ digest });
+    await kitchen.rebuild();
+    await expect(kitchen.charts().look(chart)).rejects.toThrow("must not change");
+  });
+
   test("that changes under its version is refused by a rebuilt hub, which finds the digest on record; the pin in Git lifts it", async () => {
     serve(web("first"));
     await kitchen.commit(at());

@@ -4,7 +4,9 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { RenderedAnswer } from "#proto/api.ts";
-import { application, configMap, deployment, environment, namespace } from "#test/harness/manifests.ts";
+import { packChart } from "#test/harness/chart-archive.ts";
+import { indexOf, startHelmRepository } from "#test/harness/chart-servers.ts";
+import { application, configMap, deployment, environment, namespace, yaml } from "#test/harness/manifests.ts";
 import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
 import { startWorld, type Ran, type World } from "#test/harness/world.ts";
 
@@ -222,6 +224,46 @@ test("what does not render is a failure, never a difference; a stranger without 
   const token = join(world.folder, "no-token");
   await writeFile(token, "plt_guess");
   expect(await diff("--token-file", token)).toMatchObject({ code: 4, stdout: "" });
+});
+
+test("a chart that lies in a Helm repository is shown by the hub, which fetches it", async () => {
+  await using helm = await startHelmRepository();
+  const template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {said: {{ .Values.said | quote }}}\n";
+  const archive = packChart("web", "1.2.3", { "values.yaml": "said: chart\n", "templates/a.yaml": template });
+  helm.files.set("/charts/index.yaml", indexOf("web", "1.2.3", archive));
+  helm.files.set("/charts/web-1.2.3.tgz", archive);
+  const chart = { repository: "charts", name: "web", version: "1.2.3" };
+  await world.git.commit(
+    "fleet",
+    "main",
+    {
+      "fleet/charts.yaml": yaml({
+        apiVersion: "plumbline.dev/v1",
+        kind: "Repository",
+        metadata: { name: "charts" },
+        spec: { type: "helm", url: helm.url },
+      }),
+      "fleet/web.yaml": yaml({
+        apiVersion: "plumbline.dev/v1",
+        kind: "Application",
+        metadata: { name: "web" },
+        spec: {
+          source: { helm: { chart, values: { said: "by the Application" } } },
+          namespace: "author-shop",
+          environments: ["dev"],
+        },
+      }),
+    },
+    "a chart from elsewhere",
+  );
+  await world.until("the chart to be applied", async () =>
+    (await world.status()).rows.some(({ application, settled }) => application === "web" && settled === 1),
+  );
+  const shown = await plumb("render", "web", "--cluster", "author-1", "--from-hub");
+  expect(shown.stdout).toContain("data:\n  said: by the Application\n");
+  expect(shown.stderr).toMatch(
+    /^web for author-1 \(dev\) at \w{7}: 1 object by helm \(spec\.source\.helm\.chart: web 1\.2\.3 of charts, sha256:\w{12}\), digest \w{12}\n$/,
+  );
 });
 
 test("on a terminal what is gone is red and what is new is green, unless NO_COLOR says otherwise", async () => {

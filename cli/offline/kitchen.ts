@@ -42,7 +42,8 @@ export async function openKitchen(programs: RenderTools, signal: AbortSignal): P
       if (job.chart !== null)
         return {
           ok: false,
-          because: "spec.source.helm.chart: the hub fetches charts from elsewhere; this command does not",
+          because:
+            "spec.source.helm.chart: only the hub fetches charts from elsewhere; plumb render --from-hub shows what it makes of them",
         };
       try {
         const { target: manifests, choice } = await manifestsOf(tools, {

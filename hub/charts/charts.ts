@@ -20,8 +20,12 @@ export type Charts = {
   /** What a chart's archive must be, as far as that is known without asking anybody. */
   pin(chart: PublishedChart): string | undefined;
   /** Its archive, fetched if it is not at hand; what is new is on record before anybody is given it. */
-  open(chart: PublishedChart): Promise<{ readonly digest: string; readonly bytes: Uint8Array }>;
+  readonly open: (chart: PublishedChart) => Promise<Archive>;
+  /** The same for somebody who only looks: what is new is neither recorded nor kept. */
+  readonly look: (chart: PublishedChart) => Promise<Archive>;
 };
+
+export type Archive = { readonly digest: string; readonly bytes: Uint8Array };
 
 export type ChartsParts = {
   readonly repository: (name: string) => ChartRepository | undefined;
@@ -36,27 +40,31 @@ export type ChartsParts = {
 
 /** Charts are fetched by the hub itself, never by Helm, and by digest from then on. */
 export function createCharts(parts: ChartsParts): Charts {
-  const opening = new Map<string, Promise<{ digest: string; bytes: Uint8Array }>>();
+  const opening = new Map<string, Promise<Archive>>();
   const pin: Charts["pin"] = (chart) => chart.digest ?? parts.recorded(chartKey(chart))?.digest;
 
-  const fetch = (repository: ChartRepository, chart: PublishedChart): Promise<Buffer> =>
-    repository.type === "oci"
-      ? fromOci(repository, chart, parts.download)
-      : fromHelmRepository(repository, chart, parts.download, parts.find);
-
-  const open = async (chart: PublishedChart): Promise<{ digest: string; bytes: Uint8Array }> => {
-    const { repository: name, version } = chart;
-    const pinned = pin(chart);
-    const kept = pinned === undefined ? undefined : await parts.store.get(hexOf(pinned));
-    if (pinned !== undefined && kept !== undefined) return { digest: pinned, bytes: kept };
-    const repository = parts.repository(name);
-    if (repository === undefined) throw new ChartUnavailable(`the Repository ${name} holds no published charts`);
-    const bytes = await fetch(repository, chart);
+  const kept = async (pinned: string | undefined): Promise<Archive | undefined> => {
+    const bytes = pinned === undefined ? undefined : await parts.store.get(hexOf(pinned));
+    return pinned === undefined || bytes === undefined ? undefined : { digest: pinned, bytes };
+  };
+  const fetch = async (chart: PublishedChart): Promise<Archive & { readonly url: string }> => {
+    const repository = parts.repository(chart.repository);
+    if (repository === undefined)
+      throw new ChartUnavailable(`the Repository ${chart.repository} holds no published charts`);
+    const bytes =
+      repository.type === "oci"
+        ? await fromOci(repository, chart, parts.download)
+        : await fromHelmRepository(repository, chart, parts.download, parts.find);
     const digest = `sha256:${sha256Hex(bytes)}`;
+    const pinned = pin(chart);
     if (pinned !== undefined) refuseChanged(chart, digest, pinned);
+    return { digest, bytes, url: redact(repository.url) };
+  };
+  const fetchAndRecord = async (chart: PublishedChart): Promise<Archive> => {
+    const { digest, bytes, url } = await fetch(chart);
     if (chart.digest === null) {
-      const url = redact(repository.url);
-      const stands = await parts.record({ repository: name, name: chart.name, version, digest, url });
+      const { repository, name, version } = chart;
+      const stands = await parts.record({ repository, name, version, digest, url });
       refuseChanged(chart, digest, stands.digest);
     }
     await parts.store.put(hexOf(digest), bytes);
@@ -67,10 +75,12 @@ export function createCharts(parts: ChartsParts): Charts {
     pin,
     open(chart) {
       const key = `${chartKey(chart)} ${chart.digest ?? ""}`;
-      const running = opening.get(key) ?? open(chart).finally(() => opening.delete(key));
+      const opened = async (): Promise<Archive> => (await kept(pin(chart))) ?? (await fetchAndRecord(chart));
+      const running = opening.get(key) ?? opened().finally(() => opening.delete(key));
       opening.set(key, running);
       return running;
     },
+    look: async (chart) => (await kept(pin(chart))) ?? (await fetch(chart)),
   };
 }
 

@@ -13,7 +13,11 @@ export type OpenedChart = {
   readonly key: string;
 };
 
-type Parts = { readonly charts?: Charts; readonly repository?: (name: string) => Source | undefined };
+type Parts = {
+  /** `open` puts what is new on record, `look` does not. */
+  readonly openPublished: Charts["open"] | undefined;
+  readonly repository: ((name: string) => Source | undefined) | undefined;
+};
 
 /** The digest of a published chart, as far as it is known without asking anybody. */
 export const pinOf = ({ chart }: Job, charts: Charts | undefined): string | undefined =>
@@ -23,7 +27,7 @@ export const pinOf = ({ chart }: Job, charts: Charts | undefined): string | unde
 export async function openChart({ chart, source, target }: Job, parts: Parts): Promise<OpenedChart | undefined> {
   if (chart === null) return undefined;
   if (chart.from === "archive") {
-    const opened = await parts.charts?.open(chart);
+    const opened = await parts.openPublished?.(chart);
     if (opened === undefined) throw new ChartUnavailable("published charts are not fetched here");
     const { digest, bytes } = opened;
     const from = `${chart.name} ${chart.version} of ${chart.repository}, ${digest.slice(0, 19)}`;

@@ -1,7 +1,10 @@
 import type { Outcome } from "#hub/api/actions.ts";
+import type { Charts } from "#hub/charts/charts.ts";
+import { ChartUnavailable } from "#hub/charts/download.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
 import { selects } from "#hub/decide/inputs.ts";
 import type { DesiredStates } from "#hub/loop/desired.ts";
+import { openChart } from "#hub/loop/open-chart.ts";
 import { createRenderFolder } from "#hub/loop/render-folder.ts";
 import { jobOf } from "#hub/loop/render-job.ts";
 import type { Source } from "#hub/loop/sources.ts";
@@ -34,17 +37,24 @@ export type RenderedParts = {
   /** What an agent said that it runs. */
   readonly told: (cluster: ClusterId, application: string, environment: string) => Revision | undefined;
   readonly sourceOf: (application: string) => Source | undefined;
+  /** A followed Git repository by its name. */
+  readonly repository: (name: string) => Source | undefined;
+  /** For charts that are published, and not in Git. */
+  readonly charts: Pick<Charts, "look">;
   readonly tools: Tools;
   readonly renderer: Renderer;
   readonly signal: AbortSignal;
 };
+
+/** What a rendering can be refused for, by what people wrote or by a server that they named. */
+const refusals = [ContentRefused, RenderRefused, PathRefused, YamlProblem, GitFailed, ChartUnavailable];
 
 /** One at a time: people's questions must not take what the fleet's own renderings need. */
 const atOnce = 1;
 
 /** Answers what an Application is, or would be, on a cluster. Nothing is published; values of Secrets are taken out. */
 export function createRendered(parts: RenderedParts): (question: RenderedQuestion) => Promise<Outcome<RenderedAnswer>> {
-  const { fleet, desired, sourceOf, tools, renderer, signal } = parts;
+  const { fleet, desired, sourceOf, repository, charts, tools, renderer, signal } = parts;
   const renderFolder = createRenderFolder(tools, renderer, signal);
   const limited = atMost(atOnce);
   return async (question) => {
@@ -85,18 +95,18 @@ export function createRendered(parts: RenderedParts): (question: RenderedQuestio
     const job = jobOf(target, fleet(), source, renderer.version);
     if (job === undefined || "ok" in job)
       return missing(job !== undefined && !job.ok ? job.because : `${application} is not known`, "");
-    if (job.chart !== null)
-      return missing("charts from elsewhere are not shown here yet", "render the chart with helm template");
     try {
-      const done = await limited(() => renderFolder(job, { isFirst: false }));
+      const done = await limited(async () => {
+        const chart = await openChart(job, { openPublished: charts.look, repository });
+        return renderFolder(job, { isFirst: false, chart });
+      });
       if ("ok" in done) return unrendered(done.because);
       const { rendered, choice } = done;
       const objects = openBundle(rendered.slices, rendered).map(withoutSecretValues);
       const about = { application, environment, cluster, revision, digest: rendered.digest };
       return { ok: true, ...about, renderer: `${choice.renderer} (${choice.because})`, objects };
     } catch (error) {
-      if (![ContentRefused, RenderRefused, PathRefused, YamlProblem, GitFailed].some((kind) => error instanceof kind))
-        throw error;
+      if (!refusals.some((kind) => error instanceof kind)) throw error;
       return unrendered(reasonOf(error));
     }
   };

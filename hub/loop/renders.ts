@@ -152,7 +152,7 @@ export function createRenders(options: RendersOptions): Renders {
   const renderWith = async (job: Job, seen: Seen, isFirst: boolean): Promise<Outcome> => {
     const { key, target, wanted, source } = job;
     try {
-      const chart = await openChart(job, options);
+      const chart = await openChart(job, { openPublished: options.charts?.open, repository: options.repository });
       const done = await limited(() => renderFolder(job, { isFirst, chart }));
       if ("ok" in done) return { ok: false, because: done.because };
       const { rendered, choice, shape } = done;

@@ -155,7 +155,7 @@ const listsCommits =
 function openRendered(
   term: Term,
   { sources }: Git,
-  { renderer, tools }: Rendering,
+  { renderer, tools, charts }: Rendering,
   { loop }: Deciding,
 ): ApiOptions["rendered"] {
   const { view, desired, signal } = term;
@@ -164,6 +164,8 @@ function openRendered(
     desired,
     told: (cluster, application, environment) => toldRevision(view, cluster, application, environment),
     sourceOf: (application) => sources.of(loop.state().fleet, application as ApplicationName),
+    repository: (name) => sources.byName(name),
+    charts,
     tools,
     renderer,
     signal,

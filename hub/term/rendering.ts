@@ -20,6 +20,8 @@ const keptCharts = { bytes: 256 * 1024 * 1024, files: 1_000 };
 export type Rendering = {
   readonly renderer: Renderer;
   readonly tools: Tools;
+  /** Charts that are published, and not in Git. */
+  readonly charts: Charts;
   /** Waits for each rendering, however long it takes. */
   readonly whole: Renders;
   /** Waits a moment: a slow rendering goes on, and the loop is told when it is done. */
@@ -33,8 +35,9 @@ export async function openRendering(term: Term, { sources, records }: Git): Prom
   const fence = await openFence(config);
   for (const missing of fence.missing) log.warn({ missing }, "Kustomize and Helm are rendered without this fence");
   const tools = openTools(fence, config);
+  const charts = await openCharts(term, records, renderer);
   const whole = createRenders({
-    charts: await openCharts(term, records, renderer),
+    charts,
     repository: (name) => sources.byName(name),
     kept: keepRenderings(
       await openKept(term, "renderings", keptRenderings, "a kept rendering cannot be used; it is made again"),
@@ -57,7 +60,7 @@ export async function openRendering(term: Term, { sources, records }: Git): Prom
       later.loop?.poke();
     },
   });
-  return { renderer, tools, whole, renders };
+  return { renderer, tools, charts, whole, renders };
 }
 
 async function openCharts(term: Term, records: Git["records"], renderer: Renderer): Promise<Charts> {

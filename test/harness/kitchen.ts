@@ -2,7 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdtempDisposable, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createCharts } from "#hub/charts/charts.ts";
+import { createCharts, type Charts } from "#hub/charts/charts.ts";
 import { createDownload } from "#hub/charts/download.ts";
 import type { Target } from "#hub/decide/inputs.ts";
 import { fleetReader } from "#hub/fleet/read.ts";
@@ -31,6 +31,7 @@ export type Kitchen = AsyncDisposable & {
   /** Changes files of the fleet repository, and looks. */
   commit(files: Readonly<Record<string, string | null>>): Promise<Revision>;
   renders(): Renders;
+  charts(): Charts;
   target(application: string, environment: string, cluster: string): Target;
   /** Every declared Application on every Cluster of its environments. */
   targets(): Target[];
@@ -74,8 +75,17 @@ export async function openKitchen(): Promise<Kitchen> {
   const limits = { bytes: 64 * 1024 * 1024, files: 10_000 };
   let head = revision("0".repeat(40));
   let { fleet } = fleetReader()([]);
-  const open = async (): Promise<Renders> =>
-    createRenders({
+  let charts: Charts;
+  const open = async (): Promise<Renders> => {
+    charts = createCharts({
+      repository: (name) => chartRepository(fleet.repositories.get(name)),
+      recorded: (key) => records.now().charts.get(key),
+      record: (chart) => records.lockChart(chart),
+      store: await openSealedStore(chartFolder, secret, "test/v1", limits),
+      download,
+      find: (query) => renderer.find(query),
+    });
+    return createRenders({
       fleet: () => fleet,
       source: () => source,
       renderer: {
@@ -93,20 +103,14 @@ export async function openKitchen(): Promise<Kitchen> {
       },
       kept: keepRenderings(await openSealedStore(keptFolder, secret, "test/v1", limits)),
       repository: (name) => (name === "again" ? source : undefined),
-      charts: createCharts({
-        repository: (name) => chartRepository(fleet.repositories.get(name)),
-        recorded: (key) => records.now().charts.get(key),
-        record: (chart) => records.lockChart(chart),
-        store: await openSealedStore(chartFolder, secret, "test/v1", limits),
-        download,
-        find: (query) => renderer.find(query),
-      }),
+      charts,
       put: (rendered) => Promise.resolve(void made.put.push(rendered)),
       telemetry,
       traceOf: () => "",
       log: silentLog,
       signal: over.signal,
     });
+  };
   let renders = await open();
   const target: Kitchen["target"] = (application, environment, cluster) => ({
     application: applicationName(application),
@@ -121,6 +125,7 @@ export async function openKitchen(): Promise<Kitchen> {
     keptFolder,
     target,
     renders: () => renders,
+    charts: () => charts,
     async commit(files) {
       head = revision(await git.commit("fleet", "main", files, "change"));
       await source.following.look();
