@@ -7,43 +7,33 @@ import { healthOf } from "#agent/health/health.ts";
 import type { Journal } from "#agent/report/journal.ts";
 import { openState } from "#agent/state/store.ts";
 import type { Clock } from "#lib/clock.ts";
-import { KeyedWorker } from "#lib/keyed-worker.ts";
-import { reasonOf, type Log } from "#lib/log.ts";
-import { backoffMs } from "#lib/retry.ts";
+import type { Log } from "#lib/log.ts";
 import { Slots } from "#lib/slots.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { ApplicationStatus } from "#proto/gen/plumbline/agent/v1/agent.ts";
-import type { ApplicationName, ClusterId } from "#proto/ids.ts";
-import { verifyDesiredState } from "#proto/envelope.ts";
-import { compareOrder } from "#proto/desired-state.ts";
-import { parseRefKey } from "#proto/object.ts";
+import type { ClusterId } from "#proto/ids.ts";
 import { sha256Hex } from "#proto/json.ts";
-import { lookAtYielded } from "./after-apply.ts";
-import { createAgainLater } from "./again-later.ts";
 import { createAutoscalers } from "./autoscalers.ts";
 import { createCauses } from "./causes.ts";
-import { saveHead, tellLoss, type Context } from "./context.ts";
-import { fetchBundles, fetchRetryMs, openStored, takeDocument, type FetchBlob, type Trust } from "./documents.ts";
-import { heal } from "./heal.ts";
-import { createOwnershipPace } from "./ownership-pace.ts";
+import type { Context } from "./context.ts";
+import { takeDocument, type FetchBlob, type Trust } from "./documents.ts";
+import { createFetching } from "./fetching.ts";
+import { createHealers } from "./healers.ts";
 import { createRulesInForce } from "./health-rules.ts";
-import { judgeHeld, type Suspicion } from "./judge.ts";
-import { applicationOf, createModel, settle, track, type ApplicationState } from "./model.ts";
-import { tellReceipts, repeatReceipt } from "./receipts.ts";
-import { reconcile } from "./reconcile.ts";
+import { judgeHeld } from "./judge.ts";
+import { createMemory } from "./memory.ts";
+import { applicationOf, createModel, type ApplicationState } from "./model.ts";
+import { createOwnershipPace } from "./ownership-pace.ts";
+import { repeatReceipt } from "./receipts.ts";
+import { createReconcilers } from "./reconcilers.ts";
 import { statusOf } from "./status.ts";
+import { createStatusTeller, createTelling } from "./telling.ts";
 import { createWatches } from "./watches.ts";
 
 /** Applications applied at once; each has its own eight requests in flight, so a few keep a server busy. */
 const applicationsAtOnce = 4;
-/** Reconciled at once, with those that wait for a hook, a wave or a retry: they cost next to nothing. */
-const waitingAtOnce = 10_000;
-/** Heals in flight. */
-const healsAtOnce = 8;
 /** More deletions than this in an hour are a mistake until a person on the spot says otherwise. */
 const deletionsAnHour = 500;
-const collectEveryMs = 3_600_000;
-const retries = { firstMs: 1_000, capMs: 60_000 };
 
 export type EngineOptions = {
   readonly cluster: Cluster;
@@ -76,296 +66,68 @@ export type Engine = AsyncDisposable & {
 
 /** Loads what was known, compares the cluster with it, heals what differs, and then follows documents. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
-  const { cluster, clusterId, namespace, trust, clock, log, authority = wholeCluster } = options;
+  const { trust, clock } = options;
   const life = new AbortController();
-  const model = createModel();
-  const store = openState(cluster, namespace);
   const healthRules = createRulesInForce();
-  const suspicions = new Map<string, Suspicion>();
-  const sentStatus = new Map<ApplicationName, string>();
-  const failures = new Map<ApplicationName, number>();
-  const healFailures = new Map<string, number>();
-  const waiters = new Set<() => void>();
-  let dirty = new Set<ApplicationState>();
-  let fetching: Promise<void> = Promise.resolve();
-  let fetchRound = 0;
-  let rewriting: Promise<void> | undefined;
-
-  const againLater = createAgainLater(clock, life.signal, (name) => reconcilers.add(name));
+  const telling = createTelling(clock, (touched) => tell(touched));
+  // Its parts speak to each other through the context: each is called only once all of them are there.
   const context: Context = {
-    cluster,
-    clusterId,
-    namespace,
-    authority,
-    writer: (delivery) => openWriter(cluster, authority, namespace, delivery?.serviceAccount ?? ""),
-    model,
-    store,
-    journal: options.journal,
-    breaker: new DeletionBreaker(deletionsAnHour, () => clock.monotonic()),
-    ownershipPace: createOwnershipPace(() => clock.monotonic()),
-    clock,
-    log,
-    telemetry: options.telemetry,
-    salt: sha256Hex(`drift salt ${clusterId} ${trust.sealingKey.export({ format: "jwk" }).d ?? ""}`),
-    signal: life.signal,
-    touched(application) {
-      if (dirty.size === 0) setImmediate(tellStatus);
-      dirty.add(application);
-    },
+    ...contextOf(options, life.signal),
+    touched: (application) => telling.touched(application),
+    until: (...asked) => telling.until(...asked),
     healthOf: (object) => healthOf(object, clock.now(), healthRules.now),
-    released: (tracked) => judgeHeld(context, tracked, suspect),
-    look: (key) => {
-      if (!suspicions.has(key)) suspect(key, { kind: "missing" });
-    },
+    released: (tracked) => judgeHeld(context, tracked, (...suspected) => healers.suspect(...suspected)),
+    look: (key) => healers.look(key),
     remember(application) {
       application.isUnsaved = true;
       reconcilers.add(application.name);
     },
     again: ({ name }) => reconcilers.add(name),
-    againIn: ({ name }, ms) => againLater(name, ms),
-    slots: new Slots(applicationsAtOnce),
-    memoryDoubted: () => void (rewriting ??= rewriteMemory().finally(() => (rewriting = undefined))),
-    autoscalers: createAutoscalers(
-      { cluster, clock, log, signal: life.signal, namespaces: namedNamespaces(authority.limits) },
-      (key) => context.look(key),
-    ),
+    againIn: ({ name }, ms) => reconcilers.addIn(name, ms),
+    memoryDoubted: () => memory.rewrite(),
+    autoscalers: autoscalersOf(options, life.signal, (key) => healers.look(key)),
     causes: createCauses({
-      cluster,
-      clock,
-      log,
+      ...options,
       signal: life.signal,
-      isTracked: (tracked) => model.tracked.get(tracked.key) === tracked,
-      found: (tracked) => context.touched(applicationOf(model, tracked.application)),
+      isTracked: (tracked) => context.model.tracked.get(tracked.key) === tracked,
+      found: (tracked) => telling.touched(applicationOf(context.model, tracked.application)),
     }),
     watch: (apiVersion, kind) => watches.start(apiVersion, kind),
-    async until(holds, limitMs, signal) {
-      if (holds()) return true;
-      const limit = new AbortController();
-      const both = AbortSignal.any([signal, limit.signal]);
-      return new Promise<boolean>((resolve, reject) => {
-        const done = (value: boolean): void => {
-          waiters.delete(look);
-          limit.abort();
-          resolve(value);
-        };
-        const look = (): void => (holds() ? done(true) : undefined);
-        waiters.add(look);
-        clock.sleep(limitMs, { signal: both }).then(
-          () => done(false),
-          (error: unknown) => {
-            waiters.delete(look);
-            if (signal.aborted) reject(error);
-          },
-        );
-      });
-    },
   };
+  const { model } = context;
+  const healers = createHealers(context);
+  const reconcilers = createReconcilers(context);
+  const watches = createWatches(context, (...suspected) => healers.suspect(...suspected));
+  const memory = createMemory(context, trust);
+  const fetching = createFetching(context, trust, options.fetch, { reconcilers, memory });
+  const tellStatus = createStatusTeller(context, options.onStatus);
 
-  function tellStatus(): void {
-    const touched = dirty;
-    dirty = new Set();
-    for (const application of touched) {
-      tellReceipts(context, application);
-      const status = statusOf(context, application);
-      const text = JSON.stringify({ ...status, atMs: "", generation: "" }, (_key, value: unknown) =>
-        typeof value === "bigint" ? String(value) : value,
-      );
-      if (sentStatus.get(application.name) === text) continue;
-      sentStatus.set(application.name, text);
-      options.onStatus(status);
-    }
+  function tell(touched: ReadonlySet<ApplicationState>): void {
+    for (const application of touched) tellStatus(application);
     for (const application of model.applications.values())
       if ([...touched].some(({ name }) => application.waitsFor.has(name))) reconcilers.add(application.name);
-    for (const look of waiters) look();
-  }
-
-  function suspect(key: string, suspicion: Suspicion): void {
-    suspicions.set(key, suspicion);
-    healers.add(key);
-  }
-
-  const healers = new KeyedWorker<string>(async (key) => {
-    const suspicion = suspicions.get(key);
-    suspicions.delete(key);
-    if (suspicion === undefined || life.signal.aborted) return;
-    let again: number | undefined;
-    try {
-      again = await heal(context, key, suspicion);
-      healFailures.delete(key);
-    } catch (error) {
-      if (life.signal.aborted) return;
-      log.warn({ object: key, because: reasonOf(error) }, "heal failed; it is tried again");
-      const attempt = (healFailures.get(key) ?? 0) + 1;
-      healFailures.set(key, attempt);
-      again = backoffMs(retries, attempt);
-    }
-    if (again === undefined) return;
-    later(again, () => context.look(key));
-  }, healsAtOnce);
-
-  const reconcilers = new KeyedWorker<ApplicationName>(async (name) => {
-    const application = applicationOf(model, name);
-    try {
-      await context.slots.within(() => reconcile(context, application));
-      if (application.isUnsaved && application.head !== undefined) {
-        application.isUnsaved = false;
-        await saveHead(context, application, application.head);
-      }
-      failures.delete(name);
-      // An object that moved away is forgotten by its former owner once the new one has it.
-      for (const other of waitingForMoves(name)) reconcilers.add(other);
-    } catch (error) {
-      if (life.signal.aborted) return;
-      const attempt = (failures.get(name) ?? 0) + 1;
-      failures.set(name, attempt);
-      log.warn({ application: name, because: reasonOf(error) }, "apply stopped; it is tried again");
-      settle(context, application, "Failed", reasonOf(error));
-      later(backoffMs(retries, attempt), () => reconcilers.add(name));
-    }
-  }, waitingAtOnce);
-
-  function waitingForMoves(name: ApplicationName): ApplicationName[] {
-    const mine = model.applications.get(name)?.head?.inventory;
-    if (mine === undefined) return [];
-    return [...model.applications.values()]
-      .filter((other) => other.name !== name && other.bundle !== undefined && other.head?.complete === true)
-      .filter(({ head, bundle }) => [...head!.inventory.keys()].some((key) => mine.has(key) && !bundle!.keys.has(key)))
-      .map((other) => other.name);
-  }
-
-  function later(ms: number, work: () => void): void {
-    clock.sleep(ms, { signal: life.signal }).then(work, () => undefined);
-  }
-
-  const watches = createWatches(context, suspect);
-
-  /** Fetches what is missing, again and again while it is; each round begun anew by a newer document. */
-  async function fetchAndReconcile(): Promise<void> {
-    const round = ++fetchRound;
-    const isNewest = (): boolean => round === fetchRound && !life.signal.aborted;
-    for (let attempt = 1; isNewest(); attempt += 1) {
-      const missing = await fetchBundles(context, trust, options.fetch);
-      const names = attempt === 1 ? model.document!.state.entries.map(({ application }) => application) : [];
-      for (const name of new Set([...names, ...model.applications.keys()])) reconcilers.add(name);
-      void reconcilers.idle().then(saveDocument);
-      if (missing.length === 0) return;
-      await clock.sleep(fetchRetryMs(attempt), { signal: life.signal });
-    }
   }
 
   /** Says which rules of the newest document are of no use here, and gives the kinds that others judge now. */
   function takeHealthRules(): ReadonlySet<string> {
     const { changed, problems } = healthRules.take(model.document?.state.healthRules ?? []);
     for (const text of problems) {
-      log.warn({ problem: text }, "a health rule cannot be used");
+      context.log.warn({ problem: text }, "a health rule cannot be used");
       const about = { atMs: BigInt(clock.now()), application: "", environment: "", traceparent: "" };
-      options.journal.record({ ...about, body: { $case: "notice", value: { text } } });
+      context.journal.record({ ...about, body: { $case: "notice", value: { text } } });
     }
     return changed;
   }
 
-  async function saveDocument(): Promise<void> {
-    const { unsaved } = model;
-    if (unsaved === undefined || life.signal.aborted) return;
-    try {
-      await store.saveEnvelope(unsaved, life.signal);
-      if (model.unsaved === unsaved) model.unsaved = undefined;
-    } catch (error) {
-      if (!life.signal.aborted) log.warn({ because: reasonOf(error) }, "document not saved; the next change saves it");
-    }
-  }
-
-  /** Everything that is remembered, into whatever Secrets there are now. */
-  async function rewriteMemory(): Promise<void> {
-    try {
-      await store.recheck(life.signal);
-      model.unsaved ??= model.document?.bytes;
-      for (const application of model.applications.values()) {
-        const { head, bundle } = application;
-        if (head === undefined) continue;
-        if (bundle !== undefined && head.run?.address === bundle.run.address)
-          await store.saveSlices(bundle.run.address, bundle.slices, life.signal);
-        context.remember(application);
-      }
-      tellLoss(context, "", "the API server went back in time; what the agent knows is written anew");
-    } catch (error) {
-      if (!life.signal.aborted)
-        log.warn({ because: reasonOf(error) }, "memory not written anew; the next change does it");
-    }
-  }
-
-  async function restore(): Promise<void> {
-    const loaded = await store.load(life.signal);
-    let isToRewrite = false;
-    for (const problem of loaded.problems) tellLoss(context, "", problem);
-    for (const name of loaded.lost) {
-      applicationOf(model, name).memory = "lost";
-      tellLoss(
-        context,
-        name,
-        `the inventory of ${name} cannot be read: it is made anew, and nothing is pruned meanwhile`,
-      );
-    }
-    for (const bytes of loaded.envelopes) {
-      const taken = verifyDesiredState(bytes, { rootKey: trust.rootKey, cluster: clusterId, now: 0, isStored: true });
-      if (!taken.ok) {
-        tellLoss(context, "", `a stored document cannot be used: ${taken.reason}`);
-        store.dropEnvelope(bytes);
-        isToRewrite = true;
-      } else if (model.document === undefined || compareOrder(taken.highWater, model.document.highWater) > 0)
-        model.document = { bytes, state: taken.state, highWater: taken.highWater };
-    }
-    takeHealthRules();
-    for (const head of loaded.heads) {
-      const application = applicationOf(model, head.application);
-      application.head = head;
-      application.memory = "kept";
-      application.phase = head.complete ? "Applied" : "Held";
-      for (const key of head.inventory.keys()) track(model, key, head.application);
-      const problem = await openStored(context, trust, application, loaded.slices);
-      if (problem !== undefined) tellLoss(context, head.application, `${problem}; it is fetched again`);
-    }
-    // Before anything is judged: a scale by an autoscaler is no drift.
-    if ([...model.applications.values()].some(({ bundle }) => bundle?.scales === true))
-      await context.autoscalers.start();
-    const kinds = new Map<string, { apiVersion: string; kind: string }>();
-    for (const head of loaded.heads)
-      for (const [key, { apiVersion }] of head.inventory) {
-        const { kind } = parseRefKey(key);
-        kinds.set(`${apiVersion} ${kind}`, { apiVersion, kind });
-      }
-    await Promise.all([...kinds.values()].map(({ apiVersion, kind }) => watches.start(apiVersion, kind)));
-    for (const application of model.applications.values()) {
-      lookAtYielded(context, application);
-      context.touched(application);
-      if (isToRewrite && application.head !== undefined) context.remember(application);
-    }
-    if (model.document !== undefined) fetching = quietly(fetchAndReconcile());
-  }
-
-  const quietly = (work: Promise<void>): Promise<void> =>
-    work.catch((error: unknown) => {
-      if (!life.signal.aborted) log.error({ because: reasonOf(error) }, "fetching bundles stopped");
-    });
-
-  async function collectGarbage(): Promise<void> {
-    while (!life.signal.aborted) {
-      await clock.sleep(collectEveryMs, { signal: life.signal });
-      const inUse = new Set(
-        [...model.applications.values()].flatMap(({ head }) => (head?.run ? [head.run.address] : [])),
-      );
-      await store.collect(inUse, life.signal).catch(() => undefined);
-    }
-  }
-
-  await restore();
-  const collecting = collectGarbage().catch(() => undefined);
+  await memory.restore(takeHealthRules);
+  if (model.document !== undefined) fetching.begin();
+  const collecting = memory.collect().catch(() => undefined);
 
   return {
     take(bytes, traceparent) {
       if (!takeDocument(context, trust, bytes, traceparent)) return;
       watches.judgeAgain(takeHealthRules());
-      fetching = quietly(fetchAndReconcile());
+      fetching.begin();
     },
     statuses: () => [...model.applications.values()].map((application) => statusOf(context, application)),
     envelope: () => model.document?.bytes ?? new Uint8Array(),
@@ -375,10 +137,10 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     },
     async settled() {
       do {
-        await fetching;
+        await fetching.ended();
         await Promise.all([reconcilers.idle(), healers.idle(), context.causes.idle()]);
         await new Promise((resolve) => setImmediate(resolve));
-      } while (!reconcilers.isIdle || !healers.isIdle || dirty.size > 0);
+      } while (!reconcilers.isIdle || !healers.isIdle || !telling.isDone);
     },
     async [Symbol.asyncDispose]() {
       life.abort(new Error("the agent ends"));
@@ -388,10 +150,44 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         watches.ended(),
         context.autoscalers.ended(),
         context.causes.ended(),
-        fetching,
+        fetching.ended(),
+        memory.ended(),
         collecting,
-        rewriting,
       ]);
     },
   };
 }
+
+/** What needs no other part of the engine. */
+function contextOf(
+  { cluster, clusterId, namespace, trust, journal, clock, log, telemetry, ...given }: EngineOptions,
+  signal: AbortSignal,
+) {
+  const { authority = wholeCluster } = given;
+  return {
+    cluster,
+    clusterId,
+    namespace,
+    authority,
+    writer: (delivery: { readonly serviceAccount: string } | undefined) =>
+      openWriter(cluster, authority, namespace, delivery?.serviceAccount ?? ""),
+    model: createModel(),
+    store: openState(cluster, namespace),
+    journal,
+    breaker: new DeletionBreaker(deletionsAnHour, () => clock.monotonic()),
+    ownershipPace: createOwnershipPace(() => clock.monotonic()),
+    slots: new Slots(applicationsAtOnce),
+    clock,
+    log,
+    telemetry,
+    salt: sha256Hex(`drift salt ${clusterId} ${trust.sealingKey.export({ format: "jwk" }).d ?? ""}`),
+    signal,
+  };
+}
+
+const autoscalersOf = (
+  { cluster, clock, log, authority = wholeCluster }: EngineOptions,
+  signal: AbortSignal,
+  look: (key: string) => void,
+): Context["autoscalers"] =>
+  createAutoscalers({ cluster, clock, log, signal, namespaces: namedNamespaces(authority.limits) }, look);
