@@ -3,13 +3,13 @@ import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { formatClusterRecord, type ClusterRecord } from "#hub/decide/record.ts";
+import { formatClusterRecord, type ClusterRecord, type RolloutRecord } from "#hub/decide/record.ts";
 import { openMirror } from "#hub/git/mirror.ts";
 import { createGitSigner } from "#hub/git/sign.ts";
 import { openRecords, recordBranch, type RecordStore } from "#hub/loop/records.ts";
 import { systemClock } from "#lib/clock.ts";
 import { silentLog } from "#lib/log.ts";
-import { clusterId, revision } from "#proto/ids.ts";
+import { applicationName, clusterId, environmentName, revision } from "#proto/ids.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
 
 const signer = createGitSigner(generateKeyPairSync("ed25519").privateKey);
@@ -155,4 +155,27 @@ test.each([
   const anew = await hub("another.git");
   expect(anew.now().clusters.get(clusterId("eu-1"))?.revoked?.because).toBe("stolen");
   expect(clustersOf(anew)).toEqual(["eu-1", "eu-2"]);
+});
+
+test("what receipts proved counts at once, and is written in one commit when it is due", async () => {
+  const records = await hub();
+  const rollouts = Array.from({ length: 500 }, (_, n) => ({
+    environment: environmentName("dev"),
+    application: applicationName(`app-${n}`),
+    qualified: [],
+    completed: [revision(n.toString(16).padStart(40, "0"))],
+  }));
+  const inOrder = (all: readonly RolloutRecord[]): RolloutRecord[] =>
+    all.toSorted((a, b) => a.application.localeCompare(b.application));
+  records.note(rollouts, "soon");
+  await records.save();
+  expect(records.now().rollouts).toHaveLength(500);
+  await expect(onRemote()).rejects.toThrow();
+  await records.save(new Set([applicationName("app-7")]));
+  expect(await onRemote()).toBe("record/dev/app-7.yaml");
+  records.note(rollouts, "now");
+  await records.save();
+  expect(await server.git("fleet", ["rev-list", "--count", recordBranch])).toBe("2");
+  for (const seen of [records, await hub("another.git")])
+    expect(inOrder(seen.now().rollouts)).toEqual(inOrder(rollouts));
 });

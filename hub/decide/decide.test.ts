@@ -357,6 +357,20 @@ test("says why in a sentence, and records what was proved once", () => {
   expect(decide({ ...base, ...proved, records }).records).toEqual([]);
 });
 
+test("another revision with the digest that was proved opens gates at once, and is told apart from what has to be recorded", () => {
+  const signed = new Map<ClusterId, readonly SignedEntry[]>([
+    ...base.signed,
+    [s1, [{ ...runs(staging, r2), revision: r3, signedAs: r2 }]],
+  ]);
+  const change = { ...proved, signed, promotions: [promotionOf(r3)] };
+  const { records, renamed } = decide({ ...base, ...change });
+  expect(records).toEqual([]);
+  expect(renamed).toEqual([{ environment: staging, application: web, qualified: [r3], completed: [r3] }]);
+  expect(told(change)).toBe("run 3");
+  for (const rendered of [base.rendered, () => undefined])
+    expect(decide({ ...base, ...change, rendered }).desired.get(s1)![0]).not.toHaveProperty("signedAs");
+});
+
 test("freezes healing at once, whatever wave is open", () => {
   const { desired } = decide({ ...base, freezes: [{ ...freeze, healing: false }] });
   expect(desired.get(p1)).toMatchObject([

@@ -9,11 +9,22 @@ import {
   type DeclaredRemoval,
   type Inputs,
   type SignatureAsk,
+  type SignedEntry,
+  type SignedRun,
   type Target,
   type Waiting,
 } from "./inputs.ts";
-import { membersOf, prove, provedByDigest, recordOf, signedRun, soakAfter } from "./prove.ts";
-import { keptRevisions, type RolloutRecord } from "./record.ts";
+import {
+  isProvedByName,
+  membersOf,
+  prove,
+  provedByDigest,
+  recordOf,
+  signedEntry,
+  signedRun,
+  soakAfter,
+} from "./prove.ts";
+import { keptRevisions, sameRollout, type RolloutRecord } from "./record.ts";
 import { unsignedRequest } from "./signatures.ts";
 import { freezes, wantedRevision, type Wanted } from "./wanted.ts";
 
@@ -29,11 +40,14 @@ export function decide(inputs: Inputs): Decision {
   for (const key of keys) decideMembers(draft, key, proved);
   holdTheRest(draft);
   removeWhatWasAsked(draft);
+  const changed = [...proved.values()].filter((record) => !sameRollout(record, recordOf(record, inputs)));
+  const [renamed, records] = partition(changed, (record) => isProvedByName(record, inputs));
   return {
     render: draft.render,
     examine: draft.examine,
     desired: new Map([...draft.desired].map(([cluster, entries]) => [cluster, inOrder(entries)])),
-    records: [...proved.values()].filter((record) => !sameRecord(record, recordOf(record, inputs))),
+    records,
+    renamed,
     waiting: draft.waiting,
   };
 }
@@ -97,7 +111,7 @@ function decideMember(draft: Draft, key: EntryKey, cluster: ClusterId, wanted: W
   if (wanted.kind === "stay") {
     if (signed) return keep(draft, signed, cluster);
     // A held entry means that something may run here which no signed run names any more: it stays held.
-    const started = inputs.signed.get(cluster)!.some((entry) => keyOf(entry) === keyOf(key) && entry.kind === "hold");
+    const started = signedEntry(key, cluster, inputs)?.kind === "hold";
     if (started || wanted.joiners === undefined) return { ...key, kind: "hold", because: wanted.because };
     return run(draft, key, cluster, wanted.joiners, "");
   }
@@ -121,7 +135,8 @@ function run(
   const outcome = draft.inputs.rendered(target);
   if (outcome === undefined) {
     draft.render.push(target);
-    return draft.inputs.signed.get(cluster)!.find((entry) => keyOf(entry) === keyOf(key) && entry.kind !== "remove");
+    const signed = signedEntry(key, cluster, draft.inputs);
+    return signed && signed.kind !== "remove" ? asDecided(signed) : undefined;
   }
   if (!outcome.ok) {
     draft.waiting.push({ ...key, cluster, because: `${revision.slice(0, 7)} does not render: ${outcome.because}` });
@@ -132,10 +147,14 @@ function run(
 }
 
 /** The signed bundle, with what must reach a cluster even while its wave is closed: exceptions and freezes of healing. */
-function keep(draft: Draft, signed: DecidedRun, cluster: ClusterId): DecidedRun {
+function keep(draft: Draft, signed: SignedRun, cluster: ClusterId): DecidedRun {
   const { exceptions, healingFrozen } = policy(draft, signed, cluster);
-  return { ...signed, delivery: { ...signed.delivery, exceptions, healingFrozen } };
+  return { ...asRun(signed), delivery: { ...signed.delivery, exceptions, healingFrozen } };
 }
+
+const asDecided = (entry: SignedEntry): DecidedEntry => (entry.kind === "run" ? asRun(entry) : entry);
+
+const asRun = ({ signedAs: _signedAs, ...decided }: SignedRun): DecidedRun => decided;
 
 function policy({ inputs }: Draft, key: EntryKey, cluster: ClusterId): DecidedRun["delivery"] {
   const stopped = inputs.freezes.find(
@@ -205,7 +224,9 @@ function addEntry(entries: Map<string, DecidedEntry>, entry: DecidedEntry | unde
 const inOrder = (entries: ReadonlyMap<string, DecidedEntry>): DecidedEntry[] =>
   [...entries].sort(([a], [b]) => compare(a, b)).map(([, entry]) => entry);
 
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+function partition<Value>(values: readonly Value[], holds: (value: Value) => boolean): [Value[], Value[]] {
+  const { yes = [], no = [] } = Object.groupBy(values, (value) => (holds(value) ? "yes" : "no"));
+  return [yes, no];
+}
 
-const sameRecord = (a: RolloutRecord, b: RolloutRecord): boolean =>
-  a.qualified.join() === b.qualified.join() && a.completed.join() === b.completed.join();
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -111,7 +111,9 @@ export type DecidedRun = EntryKey & {
   readonly delivery: Delivery;
 };
 export type DecidedEntry = DecidedRun | Exclude<Entry, { kind: "run" }>;
-export type SignedEntry = DecidedEntry;
+/** `signedAs`: the revision that its document names, where `revision` came later and gave the same digest. */
+export type SignedRun = DecidedRun & { readonly signedAs?: Revision };
+export type SignedEntry = SignedRun | Exclude<DecidedEntry, { kind: "run" }>;
 
 export type SeenReceipt = EntryKey & {
   readonly cluster: ClusterId;
@@ -137,6 +139,11 @@ export type Decision = {
   readonly desired: ReadonlyMap<ClusterId, readonly DecidedEntry[]>;
   /** Records that changed, whole. */
   readonly records: readonly RolloutRecord[];
+  /**
+   * Records that changed by a further name for what was proved before, whole. In a repository of many Applications that is
+   * every one of them at every commit.
+   */
+  readonly renamed: readonly RolloutRecord[];
   readonly waiting: readonly Waiting[];
 };
 

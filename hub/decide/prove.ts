@@ -1,7 +1,21 @@
 import type { EntryKey } from "#proto/desired-state.ts";
 import type { ClusterId, EnvironmentName, Revision } from "#proto/ids.ts";
-import { keyOf, selects, type DecidedRun, type DeclaredEnvironment, type Inputs, type Target } from "./inputs.ts";
+import { grouped } from "./grouped.ts";
+import {
+  keyOf,
+  selects,
+  type DeclaredEnvironment,
+  type Inputs,
+  type SeenReceipt,
+  type SignedEntry,
+  type SignedRun,
+  type Target,
+} from "./inputs.ts";
 import { keptRevisions, type RolloutRecord } from "./record.ts";
+
+const recordsOf = grouped<RolloutRecord>(keyOf);
+const entriesOf = grouped<SignedEntry>(keyOf);
+const receiptsOf = grouped<SeenReceipt>((receipt) => `${receipt.cluster}/${keyOf(receipt)}`);
 
 /** Clusters that an environment selects now and that are enrolled and not revoked, in the order of their names. */
 export function membersOf(environment: DeclaredEnvironment, inputs: Inputs): ClusterId[] {
@@ -13,7 +27,7 @@ export function membersOf(environment: DeclaredEnvironment, inputs: Inputs): Clu
 }
 
 export function recordOf(key: EntryKey, inputs: Inputs): RolloutRecord {
-  const found = inputs.records.find((record) => keyOf(record) === keyOf(key));
+  const [found] = recordsOf(inputs.records, keyOf(key));
   return found ?? { environment: key.environment, application: key.application, qualified: [], completed: [] };
 }
 
@@ -49,6 +63,14 @@ export function prove(key: EntryKey, inputs: Inputs): RolloutRecord {
     completed: latest(record.completed, proved),
     qualified: soaked ? latest(record.qualified, proved) : record.qualified,
   };
+}
+
+/** Whether the newest proof says no more than that another revision gives what was proved already. */
+export function isProvedByName(key: EntryKey, inputs: Inputs): boolean {
+  const environment = inputs.environments.get(key.environment);
+  if (!environment) return false;
+  const heard = membersOf(environment, inputs).filter((cluster) => inputs.heard.has(cluster));
+  return heard.every((cluster) => signedRun(key, cluster, inputs)?.signedAs !== undefined);
 }
 
 /**
@@ -90,16 +112,17 @@ function takesFrom(name: EnvironmentName, { environment }: EntryKey, inputs: Inp
   return next !== undefined && "promotedFrom" in next.revisions && next.revisions.promotedFrom.includes(environment);
 }
 
-export function signedRun(key: EntryKey, cluster: ClusterId, inputs: Inputs): DecidedRun | undefined {
-  const entry = inputs.signed.get(cluster)?.find((entry) => keyOf(entry) === keyOf(key));
+export const signedEntry = (key: EntryKey, cluster: ClusterId, inputs: Inputs): SignedEntry | undefined =>
+  entriesOf(inputs.signed.get(cluster) ?? [], keyOf(key))[0];
+
+export function signedRun(key: EntryKey, cluster: ClusterId, inputs: Inputs): SignedRun | undefined {
+  const entry = signedEntry(key, cluster, inputs);
   return entry?.kind === "run" ? entry : undefined;
 }
 
 /** Null without a receipt that says: this digest is healthy here. */
-function provenFor(cluster: ClusterId, entry: DecidedRun, inputs: Inputs): number | null {
-  const own = inputs.receipts.filter(
-    (receipt) => receipt.cluster === cluster && keyOf(receipt) === keyOf(entry) && receipt.digest === entry.digest,
-  );
+function provenFor(cluster: ClusterId, entry: SignedRun, inputs: Inputs): number | null {
+  const own = receiptsOf(inputs.receipts, `${cluster}/${keyOf(entry)}`).filter(({ digest }) => digest === entry.digest);
   const healthy = own.filter((receipt) => receipt.healthy).map((receipt) => receipt.healthyForMs);
   return healthy.length === 0 ? null : Math.max(...healthy);
 }

@@ -56,6 +56,9 @@ const clusterSchema = z.strictObject({
   revoked: z.strictObject({ atMs: z.int(), because: z.string() }).nullable(),
 });
 
+export const sameRollout = (a: RolloutRecord, b: RolloutRecord): boolean =>
+  a.qualified.join() === b.qualified.join() && a.completed.join() === b.completed.join();
+
 export const rolloutRecordPath = (key: EntryKey): string => `record/${key.environment}/${key.application}.yaml`;
 export const clusterRecordPath = (cluster: ClusterId): string => `clusters/${cluster}.yaml`;
 

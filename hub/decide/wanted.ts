@@ -10,6 +10,7 @@ import {
   type Inputs,
   type SignatureAsk,
 } from "./inputs.ts";
+import { grouped } from "./grouped.ts";
 import { recordOf } from "./prove.ts";
 import { unsignedRevision } from "./signatures.ts";
 import type { RolloutRecord } from "./record.ts";
@@ -27,6 +28,8 @@ export type Wanted =
       /** Signatures that have to be looked at before more can be said. */
       readonly examine?: readonly SignatureAsk[];
     };
+
+const promotionsOf = grouped<Inputs["promotions"][number]>(keyOf);
 
 type Proved = (environment: EnvironmentName) => RolloutRecord;
 
@@ -79,7 +82,7 @@ function askedRevision(
   proved: Proved,
 ): Asked | string {
   const { revisions } = environment;
-  const promotions = inputs.promotions.filter((promotion) => keyOf(promotion) === keyOf(key));
+  const promotions = promotionsOf(inputs.promotions, keyOf(key));
   if ("follow" in revisions) {
     const follow = followOf(inputs.applications.get(key.application), revisions.follow);
     const head = inputs.head(key.application, follow);

@@ -33,8 +33,9 @@ export function fleetReader(): (files: readonly FleetFile[]) => FleetReading {
 
 type Known = { readonly bytes: Uint8Array; readonly documents: readonly ReadDocument[] };
 
+/** With its newest bytes: they are part of all that git answered, and those of each older commit would keep all of that. */
 const unchanged = (known: Known | undefined, { bytes }: FleetFile): Known | undefined =>
-  known && (known.bytes === bytes || Buffer.compare(known.bytes, bytes) === 0) ? known : undefined;
+  known && (known.bytes === bytes || Buffer.compare(known.bytes, bytes) === 0) ? { ...known, bytes } : undefined;
 
 function together(read: readonly ReadDocument[]): FleetReading {
   const documents = read.filter((document) => document.ok);

@@ -62,6 +62,20 @@ export async function commitAndPush(
   return { kind: "pushed", commit };
 }
 
+/** Writes each text as a blob by one process, whatever their number, and gives their object ids. */
+async function writeBlobs(
+  run: (arguments_: string[], options?: GitOptions) => Promise<string>,
+  texts: readonly string[],
+): Promise<Map<string, string>> {
+  if (texts.length === 0) return new Map();
+  const distinct = [...new Set(texts)];
+  const commands = distinct.map(
+    (text, n) => `blob\nmark :${n + 1}\ndata ${Buffer.byteLength(text)}\n${text}\nget-mark :${n + 1}\n`,
+  );
+  const answer = await run(["fast-import", "--quiet", "--done"], { input: `${commands.join("")}done\n` });
+  return new Map(answer.split("\n").map((object, n) => [distinct[n]!, object]));
+}
+
 async function writeCommit(
   repository: BareRepository,
   { expect, content = expect ?? "nothing", files, message }: GitChange,
@@ -73,11 +87,13 @@ async function writeCommit(
     (await git(repository, arguments_, { ...options, indexFile })).toString("utf8").trim();
   try {
     await run(content === "nothing" ? ["read-tree", "--empty"] : ["read-tree", content]);
-    const lines: string[] = [];
-    for (const [path, text] of files) {
-      const object = text === null ? "0".repeat(40) : await run(["hash-object", "-w", "--stdin"], { input: text });
-      lines.push(`${text === null ? "0" : "100644"} ${object}\t${path}`);
-    }
+    const objects = await writeBlobs(
+      run,
+      [...files.values()].filter((text) => text !== null),
+    );
+    const lines = [...files].map(([path, text]) =>
+      text === null ? `0 ${"0".repeat(40)}\t${path}` : `100644 ${objects.get(text)!}\t${path}`,
+    );
     await run(["update-index", "-z", "--index-info"], { input: lines.map((line) => `${line}\0`).join("") });
     const tree = await run(["write-tree"]);
     const when = `${Math.floor(nowMs / 1000)} +0000`;

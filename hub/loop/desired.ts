@@ -158,7 +158,10 @@ export class DesiredStates {
     if (entry.kind !== "run") return entry;
     const { kind, application, environment, revision, digest, delivery } = entry;
     const same = this.#sameDigest.get(`${cluster}/${keyOf(entry)}`);
-    return { kind, application, environment, revision: same ?? revision, digest, delivery };
+    const known = { kind, application, environment, digest, delivery };
+    return same === undefined || same === revision
+      ? { ...known, revision }
+      : { ...known, revision: same, signedAs: revision };
   }
 }
 

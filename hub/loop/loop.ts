@@ -1,6 +1,5 @@
 import { decide } from "#hub/decide/decide.ts";
 import { keyOf, type Decision, type Inputs, type Waiting } from "#hub/decide/inputs.ts";
-import type { RolloutRecord } from "#hub/decide/record.ts";
 import { declaredInputs, deliveryOf } from "#hub/fleet/decide-inputs.ts";
 import { keepLastGood } from "#hub/fleet/last-good.ts";
 import { healthRulesOf } from "#hub/fleet/health-rules.ts";
@@ -23,6 +22,7 @@ import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
 import { backoffMs } from "#lib/retry.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
+import type { EntryKey, RunEntry } from "#proto/desired-state.ts";
 import type { ApplicationName, ClusterId, Revision } from "#proto/ids.ts";
 
 /** Ends of freezes and exceptions come by the clock alone. */
@@ -87,6 +87,8 @@ export function startLoop(parts: LoopParts): Loop {
   let state: LoopState = { fleet: emptyFleet, fleetCommit: undefined, problems: [], waiting: [] };
   /** A head whose folder cannot be read at all, so that it is not tried at each round. */
   let refused: Revision | undefined;
+  /** Of the fleet's folder, as it was read last. */
+  let readTree: string | undefined;
   let asked = true;
   let wake = (): void => undefined;
   let waiters: (() => void)[] = [];
@@ -94,6 +96,12 @@ export function startLoop(parts: LoopParts): Loop {
   const loadFleet = async (): Promise<void> => {
     const head = parts.fleetSource.head(parts.branch);
     if (head === undefined || head === state.fleetCommit || head === refused) return;
+    // Most commits of a repository that holds manifests too change none of the fleet's documents.
+    const tree = (await parts.fleetSource.mirror.objects(head, [parts.folder])).get(parts.folder);
+    if (tree !== undefined && tree === readTree) {
+      state = { ...state, fleetCommit: head };
+      return;
+    }
     const reading = await readFleetAt(parts, head, read);
     if (!reading.ok) {
       refused = head;
@@ -107,6 +115,7 @@ export function startLoop(parts: LoopParts): Loop {
     const { fleet, problems } = reading;
     for (const problem of problems)
       log.warn({ problem: describeProblem(problem) }, "a fleet document is left as it was");
+    readTree = tree;
     state = { ...state, fleet: keepLastGood(fleet, state.fleet), fleetCommit: head, problems };
     await parts.openSources(state.fleet);
   };
@@ -202,13 +211,14 @@ export function startLoop(parts: LoopParts): Loop {
     }
     const decision = await decided(fleetCommit);
     const drafts = draftsOf(decision, fleetCommit);
+    records.note(decision.records, "now");
+    records.note(decision.renamed, "soon");
     // What opened a gate is written down before anything goes through it; the fast path writes afterwards.
-    const opensGate = decision.records.some((record) => isNewlyQualified(record, records.now().rollouts));
-    if (opensGate && drafts.length > 0) await records.save(decision.records);
+    await records.save(gated(drafts, desired, state.fleet));
     await publish(drafts);
     // Also while the record cannot be written, people see what waits for what.
     state = { ...state, waiting: decision.waiting };
-    await records.save(decision.records);
+    await records.save();
   };
 
   const run = async (): Promise<void> => {
@@ -283,18 +293,25 @@ export class LeaseLost extends Error {
   override readonly name = "LeaseLost";
 }
 
-const isNewlyQualified = (record: RolloutRecord, known: readonly RolloutRecord[]): boolean => {
-  const before = known.find((other) => keyOf(other) === keyOf(record));
-  return record.qualified.some((revision) => before?.qualified.includes(revision) !== true);
-};
+/** Applications that clusters are given something new of where only a gate lets it in. */
+function gated(drafts: readonly Draft[], desired: DesiredStates, fleet: Fleet): Set<ApplicationName> {
+  const isGated = ({ environment }: EntryKey): boolean =>
+    !("follow" in (fleet.environments.get(environment)?.revisions ?? {}));
+  const runs = drafts.flatMap((draft) => newRuns(draft, desired)).filter(isGated);
+  return new Set(runs.map(({ application }) => application));
+}
 
-/** The trace of the revision that this document brings, or of the fleet commit that asked for it. */
-function traceOf({ cluster, state }: Draft, { desired, traces }: LoopParts): string {
+/** What a document gives its cluster that the one before did not. */
+function newRuns({ cluster, state }: Draft, desired: DesiredStates): RunEntry[] {
   const before = new Map((desired.known(cluster)?.state.entries ?? []).map((entry) => [keyOf(entry), entry]));
-  const revisions = state.entries.flatMap((entry) => {
+  return state.entries.flatMap((entry) => {
     const known = before.get(keyOf(entry));
     const isSame = entry.kind === "run" && known?.kind === "run" && known.digest === entry.digest;
-    return entry.kind === "run" && !isSame ? [entry.revision] : [];
+    return entry.kind === "run" && !isSame ? [entry] : [];
   });
-  return traces.of(...revisions, state.fleetCommit);
+}
+
+/** The trace of the revision that this document brings, or of the fleet commit that asked for it. */
+function traceOf(draft: Draft, { desired, traces }: LoopParts): string {
+  return traces.of(...newRuns(draft, desired).map(({ revision }) => revision), draft.state.fleetCommit);
 }

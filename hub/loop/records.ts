@@ -1,42 +1,39 @@
 import { randomUUID } from "node:crypto";
-import {
-  chartKey,
-  chartRecordPath,
-  formatChartRecord,
-  parseChartRecord,
-  type ChartRecord,
-} from "#hub/decide/chart-record.ts";
+import { chartKey, chartRecordPath, formatChartRecord, type ChartRecord } from "#hub/decide/chart-record.ts";
 import {
   clusterRecordPath,
   formatClusterRecord,
   formatRolloutRecord,
-  parseClusterRecord,
-  parseRolloutRecord,
   rolloutRecordPath,
+  sameRollout,
   type ClusterRecord,
   type RolloutRecord,
 } from "#hub/decide/record.ts";
 import {
   formatRewriteRecord,
   newestRewrite,
-  parseRewriteRecord,
   rewriteRecordPath,
   withRewrite,
   type Rewrite,
   type RewriteRecord,
 } from "#hub/decide/rewrites.ts";
+import { keyOf } from "#hub/decide/inputs.ts";
 import type { Mirror } from "#hub/git/mirror.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
+import { recordReader } from "#hub/loop/read-records.ts";
+import { createPending } from "#hub/loop/pending-records.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
 import { serial } from "#lib/serial.ts";
-import type { ClusterId, Revision } from "#proto/ids.ts";
+import type { ApplicationName, ClusterId, Revision } from "#proto/ids.ts";
 
 export const recordBranch = "plumbline/record";
 /** How each of our subjects begins here, and none on other branches: what we sign there is no decision. */
 const subjectBegin = "record: ";
 /** A fetch and a push each; more in a row means that something else writes there all the time. */
 const pushTries = 5;
+/** What a crash before then loses is proved again, or asked for again: fewer commits are worth more. */
+const soonMs = 30_000;
 
 /** What the hub decided, as its own branch says. Loaded whole, changed by one commit at a time. */
 export type Records = {
@@ -65,8 +62,10 @@ export type RecordStore = {
   revoke(cluster: ClusterId, because: string): Promise<void>;
   /** Writes down that a person accepted another history of a branch. */
   acceptRewrite(repository: string, rewrite: Rewrite): Promise<void>;
-  /** Writes what receipts proved. One commit for all of them. */
-  save(rollouts: readonly RolloutRecord[]): Promise<void>;
+  /** What receipts proved: it counts at once, and is written by a `save` when it is due. */
+  note(rollouts: readonly RolloutRecord[], due: "now" | "soon"): void;
+  /** Writes what is due, or all that is noted of these Applications. One commit for all of it. */
+  save(applications?: ReadonlySet<ApplicationName>): Promise<void>;
   /** Puts a chart's digest on record, unless it has one. Gives what stands there then. */
   lockChart(chart: ChartRecord): Promise<ChartRecord>;
 };
@@ -78,7 +77,9 @@ export function openRecords(
   log: Log,
 ): RecordStore {
   let current: Records = nothing;
+  const pending = createPending(clock);
   const alone = serial();
+  const readRecords = recordReader(log);
 
   let remote: Revision | undefined;
   let taken: Revision | undefined;
@@ -91,7 +92,7 @@ export function openRecords(
     [remote, taken] = [head, before];
     const trusted = await trustedHead(source.mirror, signer.publicKey, head, before);
     if ((trusted ?? "") !== current.commit)
-      current = trusted === undefined ? nothing : await read(source.mirror, trusted, log);
+      current = trusted === undefined ? nothing : await readRecords(source.mirror, trusted);
     const said = describeForeign(head, trusted);
     if (said !== alarm && said !== "") log.error({ head, trusted }, said);
     alarm = said;
@@ -139,7 +140,7 @@ export function openRecords(
   };
 
   return {
-    now: () => current,
+    now: () => pending.over(current),
     alarm: () => alarm,
     load,
     accept: (record) =>
@@ -171,11 +172,16 @@ export function openRecords(
         const files = new Map([[chartRecordPath(chart), formatChartRecord(chart)]]);
         return { files, subject: `chart ${chart.name} ${chart.version} of ${chart.repository}` };
       }, chart),
-    save: (rollouts) =>
-      write<void>((records) => {
-        const changed = rollouts.filter(
-          (rollout) => !records.rollouts.some((known) => formatRolloutRecord(known) === formatRolloutRecord(rollout)),
-        );
+    note: (rollouts, due) => pending.note(rollouts, due === "now" ? 0 : soonMs),
+    async save(applications) {
+      const saved = pending.due(applications);
+      if (saved.length === 0) return;
+      await write<void>(({ rollouts }) => {
+        const known = new Map(rollouts.map((rollout) => [keyOf(rollout), rollout]));
+        const changed = saved.filter((rollout) => {
+          const before = known.get(keyOf(rollout));
+          return before === undefined || !sameRollout(before, rollout);
+        });
         if (changed.length === 0) return { done: undefined };
         const files = new Map(changed.map((rollout) => [rolloutRecordPath(rollout), formatRolloutRecord(rollout)]));
         const names = changed.map(({ environment, application }) => `${environment}/${application}`);
@@ -183,7 +189,9 @@ export function openRecords(
           files,
           subject: `${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`,
         };
-      }, undefined),
+      }, undefined);
+      pending.written(saved);
+    },
   };
 }
 
@@ -216,30 +224,4 @@ async function holds(mirror: Mirror, decision: string): Promise<boolean> {
   if (head === undefined) return false;
   const recent = await mirror.log(head, 20);
   return recent.some(({ body }) => body.includes(`Plumbline-Decision: ${decision}`));
-}
-
-async function read(mirror: Mirror, commit: Revision, log: Log): Promise<Records> {
-  const clusters = new Map<ClusterId, ClusterRecord>();
-  const rollouts: RolloutRecord[] = [];
-  const rewrites: RewriteRecord[] = [];
-  const charts = new Map<string, ChartRecord>();
-  const leaveOut = (because: string): void =>
-    log.error({ because }, "the record holds what no hub wrote; it is ignored");
-  for (const { path, bytes } of await mirror.contents(commit, "", leaveOut)) {
-    const text = bytes.toString("utf8");
-    try {
-      if (path.startsWith("clusters/")) {
-        const record = parseClusterRecord(path, text);
-        clusters.set(record.cluster, record);
-      } else if (path.startsWith("record/")) rollouts.push(parseRolloutRecord(path, text));
-      else if (path.startsWith("rewrites/")) rewrites.push(parseRewriteRecord(path, text));
-      else if (path.startsWith("charts/")) {
-        const record = parseChartRecord(path, text);
-        charts.set(chartKey(record), record);
-      }
-    } catch (error) {
-      log.error({ path, because: reasonOf(error) }, "a record file cannot be read; what it spoke of is held");
-    }
-  }
-  return { commit, clusters, rollouts, rewrites, charts };
 }
