@@ -113,23 +113,25 @@ export function openReport(options: ReportOptions): Report {
       },
     });
     let sent = 0n;
-    let acknowledged = 0n;
+    // Counted, not told by their numbers: a hub that remembers nothing has acknowledged nothing, however far they have come.
+    let inFlight: bigint[] = [];
     let welcomed: ((welcome: Welcome) => void) | undefined;
     const welcome = new Promise<Welcome>((resolve) => (welcomed = resolve));
     const listening = (async () => {
       for await (const { body } of stream.messages) {
         switch (body?.$case) {
           case "welcome":
-            acknowledged = body.value.acknowledgedSequence;
-            sent = acknowledged;
-            journal.acknowledge(acknowledged);
+            sent = body.value.acknowledgedSequence;
+            journal.acknowledge(sent);
             welcomed?.(body.value);
             break;
-          case "ack":
-            acknowledged = body.value.sequence;
-            journal.acknowledge(acknowledged);
+          case "ack": {
+            const { sequence } = body.value;
+            inFlight = inFlight.filter((one) => one > sequence);
+            journal.acknowledge(sequence);
             wake();
             break;
+          }
           case "generation":
             options.onGeneration(body.value);
             break;
@@ -176,7 +178,8 @@ export function openReport(options: ReportOptions): Report {
       hasNews = false;
       for (const status of takeAll(changed)) await stream.send({ body: { $case: "status", value: status } });
       for (const event of journal.after(sent)) {
-        if (event.sequence - acknowledged > BigInt(eventsInFlight)) break;
+        if (inFlight.length >= eventsInFlight) break;
+        inFlight.push(event.sequence);
         if (!(await stream.send({ body: { $case: "event", value: event } }))) break;
         sent = event.sequence;
       }
