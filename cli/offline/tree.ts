@@ -1,6 +1,6 @@
 import { relative, resolve } from "node:path";
 import { openCheckout, type Checkout, type Files } from "#hub/git/checkout.ts";
-import { ContentRefused } from "#hub/git/contents.ts";
+import { ContentRefused, fleetLimits } from "#hub/git/contents.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
 import type { FleetProblem } from "#hub/fleet/problem.ts";
 import { readFleet } from "#hub/fleet/read.ts";
@@ -34,7 +34,7 @@ export async function openFleetTree(folder: string, searchPath: string, wanted?:
   const within = relative(checkout.root, resolve(folder));
   const problems: FleetProblem[] = [];
   const leaveOut = (message: string): void => void problems.push({ file: within || ".", line: 1, field: "", message });
-  const read = await files.contents(within, leaveOut);
+  const read = await files.contents(within, leaveOut, fleetLimits);
   const reading = readFleet(read);
   return {
     checkout,

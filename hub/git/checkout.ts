@@ -7,6 +7,7 @@ import {
   faultOf,
   readContents,
   readFileAt,
+  type ContentLimits,
   type FileBytes,
   type TreeFile,
 } from "#hub/git/contents.ts";
@@ -14,7 +15,7 @@ import { revision, type Revision } from "#proto/ids.ts";
 
 /** Files as a commit would hold them. */
 export type Files = {
-  contents(folder: string, leaveOut?: (because: string) => void): Promise<FileBytes[]>;
+  contents(folder: string, leaveOut?: (because: string) => void, limits?: ContentLimits): Promise<FileBytes[]>;
   file(path: string): Promise<Buffer | undefined>;
 };
 
@@ -42,7 +43,7 @@ export async function openCheckout(folder: string, searchPath: string): Promise<
     working: workingFiles(repository, root),
     resolve: name,
     at: (commit) => ({
-      contents: (wanted, leaveOut) => readContents(repository, commit, wanted, leaveOut),
+      contents: (...wanted) => readContents(repository, commit, ...wanted),
       file: (path) => readFileAt(repository, commit, path),
     }),
   };
@@ -74,13 +75,13 @@ function workingFiles(repository: BareRepository, root: string): Files {
     return found.filter((file) => file !== undefined).sort((a, b) => (a.path < b.path ? -1 : 1));
   };
   return {
-    async contents(folder, leaveOut = refuse) {
+    async contents(folder, leaveOut = refuse, limits) {
       const files = (await list(folder)).filter((file) => {
         const because = faultOf(file);
         if (because !== undefined) leaveOut(because);
         return because === undefined;
       });
-      checkSize(files, folder);
+      checkSize(files, folder, limits);
       return Promise.all(files.map(async ({ path }) => ({ path, bytes: await readFile(join(root, path)) })));
     },
     async file(path) {

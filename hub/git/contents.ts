@@ -12,16 +12,37 @@ export type TreeFile = {
 
 export type FileBytes = { readonly path: string; readonly bytes: Buffer };
 
+export type ContentLimits = {
+  readonly files: number;
+  readonly fileBytes: number;
+  readonly bytes: number;
+  readonly pathBytes: number;
+};
+
 /** Manifests for people, not data: a folder beyond this wants to be several Applications. All of it is in memory for a while. */
-export const contentLimits = {
+export const contentLimits: ContentLimits = {
   files: 10_000,
   fileBytes: 1024 * 1024,
   bytes: 32 * 1024 * 1024,
   pathBytes: 1024,
-} as const;
+};
 
-/** Ten thousand paths of a usual length, with room to spare: a listing past it is not kept, let alone read. */
-const listingBytes = 4 * 1024 * 1024;
+/**
+ * The fleet's own documents: 10,000 Clusters in a file each, as registering makes them, beside 10,000 Promotions (1,000
+ * Applications in ten Environments), Applications and Removals; half a kilobyte each, and some longer.
+ */
+export const fleetLimits: ContentLimits = { ...contentLimits, files: 50_000, bytes: 64 * 1024 * 1024 };
+
+/**
+ * What the hub wrote itself: the keys of 10,000 clusters at half a kilobyte, and of as many Applications in Environments the
+ * revisions that were proved there, at most 5 KB each; with room for clusters that were revoked, and for charts.
+ */
+export const recordLimits: ContentLimits = { ...contentLimits, files: 50_000, bytes: 128 * 1024 * 1024 };
+
+/** A line of a listing whose path has a usual length, with room to spare: a listing past it is not kept, let alone read. */
+const listedBytes = 420;
+/** Read by one process: an answer is kept whole. */
+const batchBytes = 32 * 1024 * 1024;
 
 /** A folder that is not read, because of what lies in it. The message names the file. */
 export class ContentRefused extends Error {
@@ -33,20 +54,20 @@ export class TooLarge extends ContentRefused {
   override readonly name = "TooLarge";
 }
 
-/** Files under a folder at a commit, sorted by path; "" is the whole tree. Throws TooLarge for a list beyond `maxBytes`. */
+/** Files under a folder at a commit, sorted by path; "" is the whole tree. Throws TooLarge for a list beyond its limits. */
 export async function listFiles(
   repository: BareRepository,
   commit: Revision,
   folder: string,
-  maxBytes?: number,
+  limits?: ContentLimits,
 ): Promise<TreeFile[]> {
   const within = folder === "" ? [] : ["--", `${folder.replace(/\/+$/, "")}/`];
-  const options = { limits: strangersLimits, ...(maxBytes === undefined ? {} : { maxOutputBytes: maxBytes }) };
+  const options = { limits: strangersLimits, ...(limits && { maxOutputBytes: limits.files * listedBytes }) };
   const listed = await git(repository, ["ls-tree", "-r", "-z", "-l", "--full-tree", commit, ...within], options).catch(
     (error: unknown) => {
       if (!(error instanceof AnswerTooLarge)) throw error;
       throw new TooLarge(
-        `${nameOf(folder)} holds more files, or longer names, than are read: at most ${contentLimits.files} files with paths of at most ${contentLimits.pathBytes} bytes`,
+        `${nameOf(folder)} holds more files, or longer names, than are read: at most ${limits?.files ?? contentLimits.files} files with paths of at most ${contentLimits.pathBytes} bytes`,
       );
     },
   );
@@ -58,25 +79,45 @@ export async function listFiles(
 }
 
 /**
- * Regular files under a folder with their content, by one process. What no desired state can come from (symbolic links,
- * submodules, names that are not text) is given to `leaveOut`; without one it is an error that names it. Throws TooLarge
- * before anything is read when the files exceed the limits.
+ * Regular files under a folder. What no desired state can come from (symbolic links, submodules, names that are not text) is
+ * given to `leaveOut`; without one it is an error that names it. Throws TooLarge when the files exceed the limits.
  */
-export async function readContents(
+export async function listContents(
   repository: BareRepository,
   commit: Revision,
   folder: string,
   leaveOut: (because: string) => void = refuse,
-): Promise<FileBytes[]> {
-  const files = (await listFiles(repository, commit, folder, listingBytes)).filter((file) => {
+  limits: ContentLimits = contentLimits,
+): Promise<TreeFile[]> {
+  const files = (await listFiles(repository, commit, folder, limits)).filter((file) => {
     const because = faultOf(file);
     if (because !== undefined) leaveOut(because);
     return because === undefined;
   });
-  checkSize(files, folder);
-  if (files.length === 0) return [];
-  const input = files.map(({ object }) => `${object}\n`).join("");
-  return parseBatch(await git(repository, ["cat-file", "--batch"], { input, limits: strangersLimits }), files);
+  checkSize(files, folder, limits);
+  return files;
+}
+
+/** What `listContents` lists, with content. */
+export const readContents = async (
+  repository: BareRepository,
+  ...wanted: [commit: Revision, folder: string, leaveOut?: (because: string) => void, limits?: ContentLimits]
+): Promise<FileBytes[]> => readFiles(repository, await listContents(repository, ...wanted));
+
+/** The content of listed files, in their order: one process for many. */
+export async function readFiles(repository: BareRepository, files: readonly TreeFile[]): Promise<FileBytes[]> {
+  const read: FileBytes[] = [];
+  for (let from = 0; from < files.length;) {
+    let to = from;
+    for (let bytes = 0; to < files.length && (to === from || bytes + files[to]!.bytes <= batchBytes); to += 1)
+      bytes += files[to]!.bytes;
+    const batch = files.slice(from, to);
+    const input = batch.map(({ object }) => `${object}\n`).join("");
+    const output = await git(repository, ["cat-file", "--batch"], { input, limits: strangersLimits });
+    read.push(...parseBatch(output, batch));
+    from = to;
+  }
+  return read;
 }
 
 /** One regular file; undefined where there is none. Throws ContentRefused for a link, and TooLarge. */
@@ -127,18 +168,20 @@ function fileOf(line: string): TreeFile {
   return { path, mode, object, bytes: bytes === "-" ? 0 : Number(bytes) };
 }
 
-export function checkSize(files: readonly Pick<TreeFile, "path" | "bytes">[], folder: string): void {
-  if (files.length > contentLimits.files)
-    throw new TooLarge(`${nameOf(folder)} holds ${files.length} files, at most ${contentLimits.files} are read`);
+export function checkSize(
+  files: readonly Pick<TreeFile, "path" | "bytes">[],
+  folder: string,
+  limits: ContentLimits = contentLimits,
+): void {
+  if (files.length > limits.files)
+    throw new TooLarge(`${nameOf(folder)} holds ${files.length} files, at most ${limits.files} are read`);
   const [largest] = [...files].sort((a, b) => b.bytes - a.bytes);
-  if (largest !== undefined && largest.bytes > contentLimits.fileBytes)
-    throw new TooLarge(
-      `${largest.path} is ${largest.bytes} bytes, at most ${contentLimits.fileBytes / 2 ** 20} MiB is read`,
-    );
+  if (largest !== undefined && largest.bytes > limits.fileBytes)
+    throw new TooLarge(`${largest.path} is ${largest.bytes} bytes, at most ${limits.fileBytes / 2 ** 20} MiB is read`);
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  if (bytes > contentLimits.bytes)
+  if (bytes > limits.bytes)
     throw new TooLarge(
-      `${nameOf(folder)} holds ${bytes} bytes, at most ${contentLimits.bytes / 2 ** 20} MiB are read; the largest is ${largest!.path}`,
+      `${nameOf(folder)} holds ${bytes} bytes, at most ${limits.bytes / 2 ** 20} MiB are read; the largest is ${largest!.path}`,
     );
 }
 

@@ -2,7 +2,16 @@ import { access, mkdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { AddressRefused, checkAddress, redact } from "#hub/git/address.ts";
 import { git, type GitOptions } from "#hub/git/command.ts";
-import { listFiles, readContents, readFileAt, type FileBytes, type TreeFile } from "#hub/git/contents.ts";
+import {
+  listContents,
+  listFiles,
+  readContents,
+  readFileAt,
+  readFiles,
+  type ContentLimits,
+  type FileBytes,
+  type TreeFile,
+} from "#hub/git/contents.ts";
 import { strangersLimits, type GitLimits } from "#hub/git/limits.ts";
 import { objectsAt } from "#hub/git/objects-at.ts";
 import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
@@ -73,7 +82,10 @@ export type Mirror = {
    * Regular files under a folder with their content, by one process. Symbolic links, submodules and names that are no
    * text are given to `leaveOut`, and are an error without it: ContentRefused. Throws TooLarge before anything is read.
    */
-  contents(commit: Revision, folder: string, leaveOut?: (because: string) => void): Promise<FileBytes[]>;
+  contents(...wanted: WantedContents): Promise<FileBytes[]>;
+  /** The same files without their content, which `readAll` reads. */
+  list(...wanted: WantedContents): Promise<TreeFile[]>;
+  readAll(files: readonly TreeFile[]): Promise<FileBytes[]>;
   isAncestor(ancestor: Revision, commit: Revision): Promise<boolean>;
   /** The one commit that these hex digits begin; undefined when there is none, or several. */
   resolve(digits: string): Promise<Revision | undefined>;
@@ -93,6 +105,14 @@ export type Mirror = {
   /** Commits on top of `change.expect` and pushes. Throws GitFailed when the outcome is not known. */
   commit(change: GitChange, signer: GitSigner, nowMs: number, signal?: AbortSignal): Promise<Pushed>;
 };
+
+type WantedContents = [
+  commit: Revision,
+  folder: string,
+  leaveOut?: (because: string) => void,
+  /** Without them, those of an Application's folder. */
+  limits?: ContentLimits,
+];
 
 export type Logged = {
   readonly commit: Revision;
@@ -191,7 +211,9 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
     read: (file) => run(["cat-file", "blob", file.object]),
     file: (commit, path) => readFileAt(repository, commit, path),
     objects: (commit, paths) => objectsAt(repository, commit, paths),
-    contents: (commit, folder, leaveOut) => readContents(repository, commit, folder, leaveOut),
+    contents: (...wanted) => readContents(repository, ...wanted),
+    list: (...wanted) => listContents(repository, ...wanted),
+    readAll: (files) => readFiles(repository, files),
     isAncestor,
     async resolve(digits) {
       if (!/^[0-9a-f]{4,64}$/.test(digits)) return undefined;

@@ -6,7 +6,7 @@ import { healthRulesOf } from "#hub/fleet/health-rules.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
 import { fleetReader, type FleetReading } from "#hub/fleet/read.ts";
 import { maxProblems } from "#hub/fleet/document.ts";
-import { ContentRefused } from "#hub/git/contents.ts";
+import { ContentRefused, fleetLimits } from "#hub/git/contents.ts";
 import { describeProblem, type FleetProblem } from "#hub/fleet/problem.ts";
 import type { DesiredStates, Draft } from "#hub/loop/desired.ts";
 import type { Evidence } from "#hub/loop/evidence.ts";
@@ -274,7 +274,8 @@ async function readFleetAt(
   const problemOf = (message: string): FleetProblem => ({ file: folder || ".", line: 1, field: "", message });
   const leftOut: FleetProblem[] = [];
   try {
-    const files = await fleetSource.mirror.contents(head, folder, (because) => leftOut.push(problemOf(because)));
+    const leaveOut = (because: string): void => void leftOut.push(problemOf(because));
+    const files = await fleetSource.mirror.contents(head, folder, leaveOut, fleetLimits);
     const { fleet, problems } = read(files);
     return { ok: true, fleet, problems: [...problems, ...leftOut.slice(0, maxProblems)] };
   } catch (error) {
