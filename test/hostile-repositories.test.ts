@@ -4,78 +4,20 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { stringify } from "yaml";
-import { startGitServer } from "#test/harness/git-server.ts";
-import { application, configMap, environment, namespace } from "#test/harness/manifests.ts";
-import { startWorld, type World } from "#test/harness/world.ts";
+import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
+import { configMap, namespace } from "#test/harness/manifests.ts";
+import type { World } from "#test/harness/world.ts";
 import { forgeTree } from "#test/hostile/forge.ts";
-import { joinSimulated } from "#test/hostile/member.ts";
-import { peakOf } from "#test/hostile/peak.ts";
+import { openHostileHub, type HostileHub } from "#test/hostile/hub.ts";
 
 const canary = "canary-4711";
+let hub: HostileHub;
 let world: World;
-let member: Awaited<ReturnType<typeof joinSimulated>>;
 beforeAll(async () => {
-  world = await startWorld({ pollMs: 300 });
-  await world.startHub();
-  await world.git.commit(
-    "fleet",
-    "main",
-    {
-      "fleet/dev.yaml": environment("dev", { follow: "main" }),
-      "fleet/good.yaml": application("good", { path: "apps/good", namespace: "good", environments: ["dev"] }),
-      "apps/good/namespace.yaml": namespace("good"),
-    },
-    "good",
-  );
-  member = await joinSimulated(world, "dev-1", { env: "dev" });
-  await publish("good", "fleet");
+  hub = await openHostileHub({ pollMs: 300 });
+  ({ world } = hub);
 });
-afterAll(async () => {
-  await member?.[Symbol.asyncDispose]();
-  await world?.[Symbol.asyncDispose]();
-});
-
-const settingsOf = (name: string) =>
-  member.cluster.get({ apiVersion: "v1", group: "", kind: "ConfigMap", namespace: name, name: "settings" })?.[
-    "data"
-  ] as Record<string, string> | undefined;
-
-let version = 0;
-/** A commit to an Application in a repository of the world's Git server, seen in its cluster. Gives the time it took. */
-async function publish(name: string, repository: string): Promise<number> {
-  version += 1;
-  const settings = configMap("settings", { version: String(version) });
-  const begun = performance.now();
-  await world.git.commit(repository, "main", { [`apps/${name}/settings.yaml`]: settings }, `${name} ${version}`);
-  await world.until(`${name}'s change`, () => Promise.resolve(settingsOf(name)?.["version"] === String(version)));
-  return performance.now() - begun;
-}
-
-/** Declares a Repository, and an Application that comes from it. */
-const declare = (name: string, url: string, more: object = {}): Promise<string> =>
-  world.git.commit(
-    "fleet",
-    "main",
-    {
-      [`fleet/${name}.yaml`]: [
-        stringify({ apiVersion: "plumbline.dev/v1", kind: "Repository", metadata: { name }, spec: { url, ...more } }),
-        application(name, { path: `apps/${name}`, namespace: name, environments: ["dev"], repository: name }),
-      ].join("---\n"),
-    },
-    `declares ${name}`,
-  );
-const undeclare = (name: string): Promise<string> =>
-  world.git.commit("fleet", "main", { [`fleet/${name}.yaml`]: null }, `${name} is gone`);
-
-async function alarm(name: string): Promise<string> {
-  let found: string | undefined;
-  await world.until(`an alarm about ${name}`, async () => {
-    found = (await world.status()).alarms.find((text) => text.startsWith(`${name}:`) || text.includes(` of ${name} `));
-    return found !== undefined;
-  });
-  return found!;
-}
+afterAll(() => hub?.[Symbol.asyncDispose]());
 
 test.each([
   ["file", "file:///etc", "must be an https:// or ssh:// address"],
@@ -85,7 +27,7 @@ test.each([
 ])(
   "G11 G14 an address that is none (%s) is refused in its file, by its line, without what it holds",
   async (name, url, because) => {
-    await declare(name, url);
+    await hub.declare(name, url);
     let problems: readonly string[] = [];
     await world.until("the problem", async () => {
       problems = (await world.status()).problems;
@@ -94,8 +36,8 @@ test.each([
     const own = problems.find((problem) => problem.includes("spec.url"));
     expect(own).toMatch(new RegExp(`^fleet/${name}.yaml:\\d+: spec.url`));
     expect(own).toContain(because);
-    await publish("good", "fleet");
-    await undeclare(name);
+    await hub.publish();
+    await hub.undeclare(name);
     expect(JSON.stringify(await world.status()) + world.logs()).not.toContain(canary);
   },
 );
@@ -108,10 +50,10 @@ test.each([
 ])(
   "G11 a repository in the hub's own network (%s) is an alarm, and nobody speaks to it",
   async (name, url, because) => {
-    await declare(name, url);
-    expect(await alarm(name)).toContain(because);
-    await publish("good", "fleet");
-    await undeclare(name);
+    await hub.declare(name, url);
+    expect(await hub.alarm(name)).toContain(because);
+    await hub.publish();
+    await hub.undeclare(name);
   },
 );
 
@@ -149,67 +91,84 @@ test("G11 G14 a redirect to another host is not followed, and its credential sta
   await using first = await listen(({ url }, response) =>
     response.writeHead(302, { location: `http://localhost:${other.port}${url}` }).end(),
   );
-  await declare("redirected", `http://127.0.0.1:${first.port}/x.git`, await credentials());
-  expect(await alarm("redirected")).toMatch(/redirect|302|301/i);
+  await hub.declare("redirected", `http://127.0.0.1:${first.port}/x.git`, await credentials());
+  expect(await hub.alarm("redirected")).toMatch(/redirect|302|301/i);
   expect(first.heard.length).toBeGreaterThan(0);
   expect(other.heard).toEqual([]);
   expect(await spilled()).toBe("");
-  await publish("good", "fleet");
-  await undeclare("redirected");
+  await hub.publish();
+  await hub.undeclare("redirected");
 });
 
 test("G14 a credential that the server turns away is in no log and no answer", async () => {
   await using server = await startGitServer({ authorization: "Basic another" });
-  await declare("turned", await server.createRepository("turned"), await credentials());
-  expect(await alarm("turned")).toMatch(/could not read Username|Authentication failed|401/i);
+  await hub.declare("turned", await server.createRepository("turned"), await credentials());
+  expect(await hub.alarm("turned")).toMatch(/could not read Username|Authentication failed|401/i);
   expect(await spilled()).toBe("");
-  await undeclare("turned");
+  await hub.undeclare("turned");
 });
+
+/** Whether the good Application is published before a request that hangs from now on is given up. */
+async function overtakes(server: GitServer): Promise<boolean> {
+  const before = server.hung().length;
+  await world.until("the repository to be asked", () => Promise.resolve(server.hung().length > before));
+  const givenUp = server
+    .hung()
+    .at(-1)!
+    .then(() => false);
+  const published = hub.publish().then(() => true);
+  const isFirst = await Promise.race([published, givenUp]);
+  await published;
+  return isFirst;
+}
 
 test("G6 a repository that hangs, is cut or speaks a byte at a time delays no other", async () => {
   await using server = await startGitServer();
   const url = await server.createRepository("slow");
   await server.commit("slow", "main", { "apps/slow/namespace.yaml": namespace("slow") }, "first");
   server.failWith("hang");
-  await declare("slow", url);
-  expect(await publish("good", "fleet")).toBeLessThan(10_000);
+  await hub.declare("slow", url);
+  // Whoever waited for the slow one would publish after it was given up. A machine that is busy for as long has a few tries.
+  let isFirst = false;
+  for (let tries = 0; tries < 5 && !isFirst; tries += 1) isFirst = await overtakes(server);
+  expect(isFirst).toBe(true);
   server.failWith("slow");
-  await publish("good", "fleet");
+  await hub.publish();
   server.failWith("cut");
-  await undeclare("slow");
+  await hub.undeclare("slow");
 });
 
 test("G8 a tree that names .. is an alarm of its repository", async () => {
   const url = await world.git.createRepository("dots");
   await forgeTree(world.git, "dots", "..");
-  await declare("dots", url);
-  expect(await alarm("dots")).toContain("hasDotdot");
-  await publish("good", "fleet");
-  await undeclare("dots");
+  await hub.declare("dots", url);
+  expect(await hub.alarm("dots")).toContain("hasDotdot");
+  await hub.publish();
+  await hub.undeclare("dots");
 });
 
 test("G2 a branch that is deleted, and a folder that is emptied, take nothing from the cluster", async () => {
-  await declare("gone", await world.git.createRepository("gone"));
+  await hub.declare("gone", await world.git.createRepository("gone"));
   await world.git.commit("gone", "main", { "apps/gone/namespace.yaml": namespace("gone") }, "first");
-  await publish("gone", "gone");
+  await hub.publish("gone", "gone");
   await world.git.commit("gone", "main", { "apps/gone": null, "else.txt": "x" }, "emptied");
   await world.until("the reason", async () =>
     (await world.status()).rows.some(
       ({ application, reasons }) => application === "gone" && reasons.join().includes("holds no manifest"),
     ),
   );
-  expect(settingsOf("gone")).toBeDefined();
+  expect(hub.settingsOf("gone")).toBeDefined();
   await world.git.git("gone", ["update-ref", "-d", "refs/heads/main"]);
-  expect(await alarm("gone")).toContain("branch main of gone");
-  await publish("good", "fleet");
-  expect(settingsOf("gone")).toBeDefined();
+  expect(await hub.alarm("gone")).toContain("branch main of gone");
+  await hub.publish();
+  expect(hub.settingsOf("gone")).toBeDefined();
 });
 
 test("G13 replace refs are not obeyed, and a repository of SHA-256 is read", async () => {
   const { git } = world;
-  await declare("replaced", await git.createRepository("replaced"));
+  await hub.declare("replaced", await git.createRepository("replaced"));
   await git.commit("replaced", "main", { "apps/replaced/namespace.yaml": namespace("replaced") }, "first");
-  await publish("replaced", "replaced");
+  await hub.publish("replaced", "replaced");
   const honest = await git.git("replaced", ["rev-parse", "main"]);
   const evil = await git.commit(
     "replaced",
@@ -219,19 +178,36 @@ test("G13 replace refs are not obeyed, and a repository of SHA-256 is read", asy
   );
   await git.git("replaced", ["replace", honest, evil]);
   await git.commit("replaced", "other", { x: "1" }, "something new");
-  await publish("good", "fleet");
-  expect(settingsOf("replaced")?.["version"]).not.toBe("evil");
+  await hub.publish();
+  expect(hub.settingsOf("replaced")?.["version"]).not.toBe("evil");
   const hashesUrl = (await git.createRepository("new-hash")).replace("new-hash.git", "hashes.git");
   await git.git("new-hash", ["init", "--quiet", "--bare", "--object-format=sha256", "../hashes.git"]);
   await git.git("hashes", ["config", "http.receivepack", "true"]);
   await git.commit("hashes", "main", { "apps/hashes/namespace.yaml": namespace("hashes") }, "first");
-  await declare("hashes", hashesUrl);
-  await publish("hashes", "hashes");
-  await publish("good", "fleet");
+  await hub.declare("hashes", hashesUrl);
+  await hub.publish("hashes", "hashes");
+  await hub.publish();
+});
+
+test("G13 a remote that is a shallow clone is an alarm that says what to do, and is read once it is whole", async () => {
+  const { git } = world;
+  await git.createRepository("whole");
+  for (const text of ["first", "second", "third"])
+    await git.commit("whole", "main", { "apps/shallow/namespace.yaml": namespace("shallow"), text }, text);
+  const url = await git.createRepository("shallow");
+  await git.git("shallow", ["fetch", "--quiet", "--depth=1", "../whole.git", "main:main"]);
+  expect(await git.git("shallow", ["rev-parse", "--is-shallow-repository"])).toBe("true");
+  await hub.declare("shallow", url);
+  expect(await hub.alarm("shallow")).toContain("is a shallow clone, whose history is cut off: give it the whole");
+  await hub.publish();
+  await git.git("shallow", ["fetch", "--quiet", "--unshallow", "../whole.git"]);
+  await hub.publish("shallow", "shallow");
+  await world.until("the alarm to end", async () => !(await world.status()).alarms.join().includes("shallow"));
+  await hub.undeclare("shallow");
 });
 
 test("G12 a forged webhook of 50 MB, and one of the wrong types, cost a refusal", async () => {
-  const peak = peakOf(world.hub().pid);
+  const { peak } = hub;
   await peak.reset();
   const before = await peak.megabytes();
   const send = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>
@@ -243,5 +219,5 @@ test("G12 a forged webhook of 50 MB, and one of the wrong types, cost a refusal"
   for (const body of ["null", "[]", '{"repository": 7}', '{"repository": {"clone_url": {}}}', "{"])
     expect(await send(body, { "x-hub-signature-256": `sha256=${"0".repeat(64)}` })).toBe(403);
   expect((await peak.megabytes()) - before).toBeLessThan(60);
-  await publish("good", "fleet");
+  await hub.publish();
 });

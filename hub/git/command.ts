@@ -26,6 +26,8 @@ export type GitOptions = {
   readonly limits?: GitLimits;
   /** A larger answer is not kept: AnswerTooLarge. */
   readonly maxOutputBytes?: number;
+  /** Hears what git said although it did as it was told: it may throw. */
+  readonly warned?: (warning: string) => void;
   /** Where its files lie, for the few commands that look at them. */
   readonly workTree?: string;
   /** Speaks to this ssh:// address with the key and the host keys in this folder. */
@@ -100,6 +102,7 @@ export async function git(
       if (refusal !== undefined) throw new AccessRefused(refusal);
       throw new GitFailed(`git ${arguments_[0]}: ${lastWords(complaint)}`);
     }
+    options.warned?.(complaint);
     return Buffer.concat(output);
   } finally {
     options.signal?.removeEventListener("abort", endGroup);

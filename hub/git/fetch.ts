@@ -35,7 +35,7 @@ export async function bringRefs(
 ): Promise<void> {
   const fetch = ["fetch", "--quiet", "--prune", "--no-tags", "--no-recurse-submodules", "--", url];
   const refspecs = wants?.tags === true ? [branchesRefspec, tagsRefspec] : [branchesRefspec];
-  const bring = (): Promise<Buffer> => git(repository, [...fetch, ...refspecs], options);
+  const bring = (): Promise<Buffer> => git(repository, [...fetch, ...refspecs], { ...options, warned: refuseShallow });
   await bring().catch(async (error: unknown) => {
     await sweepUnfinished(repository.directory);
     if (!isOtherFormat(error) || (await holdsAnything(repository))) throw error;
@@ -50,6 +50,14 @@ export async function bringRefs(
     await git(repository, [...fetch, `${commit}:${seenRef(commit)}`], options).catch(() => undefined);
     options.signal?.throwIfAborted();
   }
+}
+
+/** Git leaves such branches where they were and calls it a success; without their history no head can be compared with the one before. */
+function refuseShallow(warning: string): void {
+  if (/shallow roots are not allowed to be updated|shallow update not allowed/i.test(warning))
+    throw new GitFailed(
+      "git fetch: the repository is a shallow clone, whose history is cut off: give it the whole (git fetch --unshallow, there)",
+    );
 }
 
 const isOtherFormat = (error: unknown): boolean =>

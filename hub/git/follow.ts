@@ -38,14 +38,19 @@ export function follow(options: FollowOptions): Following {
       asked = false;
       const served = waiting;
       waiting = [];
+      const limitMs = options.limitMs ?? fetchLimitMs;
+      const late = AbortSignal.timeout(limitMs);
       try {
-        const limit = AbortSignal.any([signal, AbortSignal.timeout(options.limitMs ?? fetchLimitMs)]);
-        const moves = await mirror.fetch(limit, isHinted);
+        const moves = await mirror.fetch(AbortSignal.any([signal, late]), isHinted);
         failures = 0;
         if (moves.length > 0) options.onMoves(moves);
       } catch (error) {
         failures += 1;
-        if (!signal.aborted) options.onProblem(error, failures);
+        // That something was aborted says nothing to people.
+        const problem = late.aborted
+          ? new Error(`it was not fetched within ${limitMs / 1000} s`, { cause: error })
+          : error;
+        if (!signal.aborted) options.onProblem(problem, failures);
       } finally {
         for (const resolve of served) resolve();
       }

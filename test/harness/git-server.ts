@@ -20,6 +20,8 @@ export type GitServer = Pick<Repositories, "git" | "commit" | "protect"> &
     onRequest: (name: string, service: "fetch" | "push") => void;
     /** The next requests fail so: 401, the connection hangs or is cut; or they are answered, byte by byte. */
     failWith(failure: "none" | "401" | "hang" | "cut" | "slow"): void;
+    /** Of each request that was left hanging, in their order: resolves when whoever asked gave it up. */
+    hung(): readonly Promise<unknown>[];
     /** Requests for this repository are not answered; "" is none. */
     hang(name: string): void;
     /** Answers as another kind of server would: without protocol v2, with a page, or by pointing elsewhere. */
@@ -52,13 +54,15 @@ export async function startGitServer(options: GitServerOptions = {}): Promise<Gi
     onRequest: (_name: string, _service: "fetch" | "push"): void => undefined,
   };
   let stuck = "";
+  const hung: Promise<unknown>[] = [];
   let spoken: Parameters<GitServer["speak"]>[0] = "v2";
   const sockets = new Set<Socket>();
   let bytesOfClosed = 0;
   const bytesOf = ({ bytesRead, bytesWritten }: Socket): number => bytesRead + bytesWritten;
   const answer: RequestListener = (request, response) => {
     asked += 1;
-    if (failure === "hang" || (stuck !== "" && request.url?.startsWith(`/${stuck}.git/`) === true)) return;
+    if (failure === "hang" || (stuck !== "" && request.url?.startsWith(`/${stuck}.git/`) === true))
+      return void hung.push(once(response, "close"));
     if (spoken === "page") return void response.writeHead(200, { "content-type": "text/html" }).end("<html></html>");
     if (typeof spoken === "object") return void response.writeHead(302, { location: spoken.redirect }).end();
     if (spoken === "v1") delete request.headers["git-protocol"];
@@ -97,6 +101,7 @@ export async function startGitServer(options: GitServerOptions = {}): Promise<Gi
     asked: () => asked,
     connections: () => opened,
     bytes: () => [...sockets].reduce((sum, socket) => sum + bytesOf(socket), bytesOfClosed),
+    hung: () => hung,
     hang: (name: string) => void (stuck = name),
     speak: (how: typeof spoken) => void (spoken = how),
     failWith: (next: typeof failure) => void (failure = next),

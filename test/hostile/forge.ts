@@ -1,5 +1,7 @@
-import { deflateSync } from "node:zlib";
-import { createHash } from "node:crypto";
+import { createHash, randomFillSync } from "node:crypto";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { createDeflate, deflateSync } from "node:zlib";
 import type { GitServer } from "#test/harness/git-server.ts";
 
 /** One entry of a commit, as only somebody who means harm, or knows no better, would write it. */
@@ -69,6 +71,49 @@ export async function forgeDeltaBomb(server: GitServer, repository: string, byte
   const commit = await server.git(repository, ["commit-tree", "-m", "forged", tree]);
   await server.git(repository, ["update-ref", "refs/heads/main", commit]);
 }
+
+/** A commit with a file of `bytes` zeros, which packs to a thousandth of it. */
+export async function forgeZeros(server: GitServer, repository: string, bytes: number): Promise<void> {
+  const block = Buffer.alloc(2 ** 24);
+  const blocks = Math.ceil(bytes / block.length);
+  const size = blocks * block.length;
+  const zeros = Readable.from(
+    (function* () {
+      for (let n = 0; n < blocks; n += 1) yield block;
+    })(),
+  );
+  const packed = await buffer(zeros.pipe(createDeflate({ level: 9 })));
+  const body = Buffer.concat([Buffer.from("PACK"), uint32(2), uint32(1), header(3, size), packed]);
+  const pack = Buffer.concat([body, createHash("sha1").update(body).digest()]);
+  await server.git(repository, ["index-pack", "--stdin"], pack);
+  const hash = createHash("sha1").update(`blob ${size}\0`);
+  for (let n = 0; n < blocks; n += 1) hash.update(block);
+  await commitUnderApps(server, repository, `100644 blob ${hash.digest("hex")}\tzeros.yaml\n`);
+}
+
+/** A commit of files of this many bytes of noise each: nothing packs them smaller. */
+export async function forgeNoise(server: GitServer, repository: string, files: number, bytes: number): Promise<void> {
+  // For the server's own git: to try it all the same takes minutes.
+  for (const setting of ["core.compression", "pack.compression", "pack.window"])
+    await server.git(repository, ["config", setting, "0"]);
+  const entries: string[] = [];
+  for (let n = 0; n < files; n += 1) {
+    const blob = await server.git(repository, ["hash-object", "-w", "--stdin"], noiseOf(bytes));
+    entries.push(`100644 blob ${blob}\t${n}.bin\n`);
+  }
+  await commitUnderApps(server, repository, entries.join(""));
+}
+
+/** A commit of apps/REPOSITORY with these entries, as `mktree` reads them. */
+async function commitUnderApps(server: GitServer, repository: string, entries: string): Promise<void> {
+  const folder = await server.git(repository, ["mktree"], entries);
+  const apps = await server.git(repository, ["mktree"], `040000 tree ${folder}\t${repository}\n`);
+  const root = await server.git(repository, ["mktree"], `040000 tree ${apps}\tapps\n`);
+  const commit = await server.git(repository, ["commit-tree", "-m", "forged", root]);
+  await server.git(repository, ["update-ref", "refs/heads/main", commit]);
+}
+
+const noiseOf = (bytes: number): Buffer => randomFillSync(Buffer.allocUnsafe(bytes));
 
 /** An object's type and size before its data. */
 function header(type: number, size: number): Buffer {
