@@ -5,7 +5,7 @@ import { CliError, exitCode, usage } from "#cli/errors.ts";
 import { openKitchen, type Dish, type Wish } from "#cli/offline/kitchen.ts";
 import { filesAt, openFleetTree, type FleetTree } from "#cli/offline/tree.ts";
 import { wishOf } from "#cli/offline/wish.ts";
-import { hint, print, shortRevision, type Format } from "#cli/output.ts";
+import { hint, plain, print, shortRevision, type Format } from "#cli/output.ts";
 import { openCheckout } from "#hub/git/checkout.ts";
 import { counted } from "#lib/counted.ts";
 import type { RenderedAnswer } from "#proto/api.ts";
@@ -62,7 +62,8 @@ export async function renderedHere(
 
 function answerOf(dish: Dish, { application, environment, cluster }: Wish, revision: string): RenderedAnswer {
   if (!dish.ok) throw new CliError(exitCode.failed, `${application} does not render for ${cluster}: ${dish.because}`);
-  const { digest, renderer, objects } = dish;
+  const { digest, renderer, objects, warnings } = dish;
+  for (const warning of warnings) hint(plain(`warning: ${warning}`));
   return { application, environment, cluster, revision, digest, renderer, objects };
 }
 

@@ -6,6 +6,8 @@ import type { HealthWord, StatusAnswer, StatusRow } from "#proto/api.ts";
 
 const shownWords: readonly HealthWord[] = ["Failed", "NotFound", "Unknown", "Terminating", "InProgress"];
 
+const shownDoubts = 5;
+
 /** `plumb status`: every environment and application, worst first. */
 export async function status(config: CliConfig, options: { output: Format; all?: boolean }): Promise<void> {
   const answer = await ask<StatusAnswer>(config, "GET", "/api/v1/status");
@@ -37,6 +39,7 @@ function text(config: CliConfig, answer: StatusAnswer, all: boolean, wide: boole
   const hidden = answer.rows.length - shown.length;
   const more = hidden > 0 ? `${hidden} more with nothing to say (plumb status --all)\n` : "";
   const warnings = [...answer.problems, ...answer.alarms].map((line) => `! ${plain(line)}\n`).join("");
+  const doubts = doubtsText(answer.rows, all);
   const head = [
     "ENVIRONMENT",
     "APPLICATION",
@@ -47,7 +50,20 @@ function text(config: CliConfig, answer: StatusAnswer, all: boolean, wide: boole
     ...(wide ? ["RENDERED BY"] : []),
     "REASON",
   ];
-  return `${top}${table(head, rows, all ? undefined : config.width)}${more}${warnings}${nextText(answer.rows)}`;
+  return `${top}${table(head, rows, all ? undefined : config.width)}${more}${warnings}${doubts}${nextText(answer.rows)}`;
+}
+
+/** What is run although it is probably a mistake: one line each, and few unless all are asked for. */
+function doubtsText(rows: readonly StatusRow[], all: boolean): string {
+  const lines = [
+    ...new Set(rows.flatMap(({ application, warnings }) => warnings.map((warning) => `${application}: ${warning}`))),
+  ];
+  const shown = all ? lines : lines.slice(0, shownDoubts);
+  const more = lines.length - shown.length;
+  return [
+    ...shown.map((line) => `warning: ${plain(line)}\n`),
+    ...(more > 0 ? [`${counted(more, "more warning")} (plumb status --all)\n`] : []),
+  ].join("");
 }
 
 /** The question to ask next about the row that is worst off. */

@@ -19,6 +19,8 @@ export type StatusRow = {
   readonly rendered: string;
   /** Sentences: what is waited for, refused or wrong. */
   readonly reasons: readonly string[];
+  /** What its manifests hold that is probably a mistake, by file, line and field; it is run all the same. */
+  readonly warnings: readonly string[];
 };
 
 export type StatusAnswer = {

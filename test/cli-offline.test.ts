@@ -122,6 +122,34 @@ test("validate renders each Application, and says file and line as text, as JSON
   expect((await folder.plumb("validate", "--no-render")).out).not.toContain("apps/shop");
 });
 
+test("validate warns of what kubectl would take, and is probably a mistake; warnings alone are no failure", async () => {
+  await using folder = await openFolder();
+  const slip = "apiVersion: example.dev/v1\nkind: Widget\nmetadata: {name: a}\nspec:\n  country: no\n  zip: 01234\n";
+  await folder.write({ "apps/shop/slip.yaml": slip });
+  const text = await folder.plumb("validate");
+  expect(text.code).toBe(0);
+  expect(text.out).toBe(
+    [
+      'warning: apps/shop/slip.yaml:5: spec.country is no, which is read as false: write false, or "no" for the text (Application shop for dev, dev-1)',
+      'warning: apps/shop/slip.yaml:6: spec.zip is 01234, which is read as the number 668: write that, or "01234" for the text (Application shop for dev, dev-1)',
+      "fleet is valid: 1 cluster, 1 environment, 1 application, 1 rendering",
+      "",
+    ].join("\n"),
+  );
+  const { problems, warnings } = JSON.parse((await folder.plumb("validate", "-o", "json")).out) as Record<
+    "problems" | "warnings",
+    { file: string; line: number }[]
+  >;
+  expect([problems, warnings.map(({ file, line }) => `${file}:${line}`)]).toEqual([
+    [],
+    ["apps/shop/slip.yaml:5", "apps/shop/slip.yaml:6"],
+  ]);
+  expect((await folder.plumb("validate", "-o", "github")).out).toMatch(
+    /^::warning file=apps\/shop\/slip\.yaml,line=5,title=plumb validate::spec\.country is no/,
+  );
+  expect((await folder.plumb("render", "shop", "-o", "name")).err).toContain("warning: apps/shop/slip.yaml:5: ");
+});
+
 test("a checkout is read as a commit of it would be: ignored files are not there, and links are not followed", async () => {
   await using folder = await openFolder();
   await folder.write({ ".gitignore": "ignored.yaml\n", "apps/shop/ignored.yaml": configMap("ignored", {}) });

@@ -266,6 +266,29 @@ test("a chart that lies in a Helm repository is shown by the hub, which fetches 
   );
 });
 
+test("what runs and is probably a mistake is said in the status, also by a hub that found it rendered already", async () => {
+  const settings = `${configMap("settings", { level: "info" })}immutable: off\n`;
+  await world.git.commit(
+    "fleet",
+    "main",
+    { "apps/shop/settings.yaml": settings, "apps/shop/web.yaml": deployment("web", "registry.example/web:1") },
+    "a slip",
+  );
+  const warnings = async (): Promise<readonly string[]> =>
+    (await world.status()).rows.find(({ application }) => application === "shop")!.warnings;
+  await world.until("the warning", async () => (await warnings()).length > 0);
+  const said =
+    /^apps\/shop\/settings\.yaml:\d+: immutable is off, which is read as false: write false, or "off" for the text$/;
+  expect(await warnings()).toEqual([expect.stringMatching(said)]);
+  expect((await world.plumb("status")).stdout).toMatch(
+    /\nwarning: shop: apps\/shop\/settings\.yaml:\d+: immutable is off/,
+  );
+  await world.stopHub();
+  await world.startHub();
+  await world.until("the warning again", async () => (await warnings()).length > 0);
+  expect(await warnings()).toEqual([expect.stringMatching(said)]);
+});
+
 test("on a terminal what is gone is red and what is new is green, unless NO_COLOR says otherwise", async () => {
   await write({ "apps/shop/web.yaml": deployment("web", "registry.example/web:1", 3) });
   const onTerminal = async (...env: string[]): Promise<string> => {

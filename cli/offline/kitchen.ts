@@ -23,7 +23,14 @@ export type Wish = {
 };
 
 export type Dish =
-  | { readonly ok: true; readonly digest: string; readonly renderer: string; readonly objects: readonly KubeObject[] }
+  | {
+      readonly ok: true;
+      readonly digest: string;
+      readonly renderer: string;
+      readonly objects: readonly KubeObject[];
+      /** What is probably a mistake in its files. */
+      readonly warnings: readonly string[];
+    }
   | { readonly ok: false; readonly because: string };
 
 /** Renders as the hub does, by the same code and tools, from files at hand. */
@@ -61,6 +68,7 @@ export async function openKitchen(programs: RenderTools, signal: AbortSignal): P
           digest: rendered.digest,
           renderer: `${name} (${because})`,
           objects: openBundle(rendered.slices, rendered),
+          warnings: rendered.warnings,
         };
       } catch (error) {
         if ([ContentRefused, RenderRefused, PathRefused, YamlProblem].some((kind) => error instanceof kind))

@@ -44,7 +44,7 @@ const token = (text: string): KubeObject[] => [
 ];
 function rendered(text: string): Sealed {
   const { slices, ...sealed } = sealBundle(token(text), Buffer.alloc(32, 7));
-  return { ...sealed, slices: slices.length, keys: ["/Secret/shop/token"], parameters: [] };
+  return { ...sealed, slices: slices.length, keys: ["/Secret/shop/token"], parameters: [], warnings: [] };
 }
 const first = rendered("one");
 const second = rendered("two");

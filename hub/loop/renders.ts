@@ -60,6 +60,8 @@ export type Renders = {
   sealed(digest: BundleDigest): Sealed | undefined;
   /** How an Application was last rendered in an Environment, and why so: a sentence for people. */
   choice(application: string, environment: string): string | undefined;
+  /** What that rendering read and is probably a mistake. */
+  warnings(application: string, environment: string): readonly string[];
   render(targets: readonly Target[]): Promise<void>;
   /** The broker lost its blobs: whatever is needed is put again. */
   forget(): void;
@@ -69,7 +71,9 @@ export type Renders = {
   fetched(): void;
 };
 
-type Found = { readonly digest: BundleDigest; readonly choice: Choice };
+type Found = { readonly digest: BundleDigest; readonly note: Note };
+/** What people are told of a rendering: by what and why so, and what is doubtful in it. */
+type Note = { readonly choice: string; readonly warnings: readonly string[] };
 
 export function createRenders(options: RendersOptions): Renders {
   const { kept = keepRenderings(), renderer, log } = options;
@@ -83,9 +87,9 @@ export function createRenders(options: RendersOptions): Renders {
   const unknown = new Set<string>();
   /** Results of this run by the name of what they read. */
   const results = new Map<string, Found>();
-  /** By which renderer, and why: of each job, and of the newest that an environment asked for. */
-  const chosen = new Map<string, string>();
-  const choices = new Map<string, string>();
+  /** Of each job, and of the newest that an environment asked for. */
+  const noted = new Map<string, Note>();
+  const notes = new Map<string, Note>();
   /** Whether a chart gave the same twice; its first rendering is done twice, the others wait for what it shows. */
   const proofs = new Map<string, Promise<boolean>>();
   /** Renderings that run, by what they read first: one that reads the same may find its result afterwards. */
@@ -101,9 +105,9 @@ export function createRenders(options: RendersOptions): Renders {
       ? [job.source.url, first]
       : [JSON.stringify(job.chart), pinOf(job, options.charts) ?? job.target.revision];
 
-  const settle = ({ key }: Job, outcome: Outcome, choice?: Choice): void => {
+  const settle = ({ key }: Job, outcome: Outcome, note?: Note): void => {
     remember(outcomes, key, outcome);
-    if (choice !== undefined) remember(chosen, key, `${choice.renderer} (${choice.because})`);
+    if (note !== undefined) remember(noted, key, note);
   };
 
   const publishable = async (rendered: Rendered): Promise<void> => {
@@ -120,14 +124,15 @@ export function createRenders(options: RendersOptions): Renders {
       if (name === undefined) continue;
       const known = results.get(name);
       if (known !== undefined && bundles.has(known.digest)) {
-        settle(job, { ok: true, digest: known.digest }, known.choice);
+        settle(job, { ok: true, digest: known.digest }, known.note);
         return true;
       }
       const found = await kept.get(name);
       if (found === undefined) continue;
       await publishable(found.rendered);
-      remember(results, name, { digest: found.rendered.digest, choice: found.choice });
-      settle(job, { ok: true, digest: found.rendered.digest }, found.choice);
+      const note = noteOf(found.rendered, found.choice);
+      remember(results, name, { digest: found.rendered.digest, note });
+      settle(job, { ok: true, digest: found.rendered.digest }, note);
       return true;
     }
     return false;
@@ -160,13 +165,14 @@ export function createRenders(options: RendersOptions): Renders {
       log.info({ application, revision, folder: wanted.folder, ...choice }, "rendered a folder");
       await publishable(rendered);
       const outcome = { ok: true, digest: rendered.digest } as const;
-      settle(job, outcome, choice);
+      const note = noteOf(rendered, choice);
+      settle(job, outcome, note);
       const settings = settingsFor(job);
       const isSeen = shape.paths.every((path) => seen.objects.has(path));
       const objects = isSeen ? seen.objects : await source.mirror.objects(target.revision, shape.paths);
       const name = nameOf(settings, shape, { objects, parameters: wanted.parameters ?? {} });
       if (name === undefined) return outcome;
-      remember(results, name, { digest: rendered.digest, choice });
+      remember(results, name, { digest: rendered.digest, note });
       await kept.keep(settings, shape, name, { rendered, choice });
       return outcome;
     } catch (error) {
@@ -230,13 +236,14 @@ export function createRenders(options: RendersOptions): Renders {
       }
       if ("ok" in job) return job;
       // One rendering serves every environment that asks for the same.
-      const choice = chosen.get(job.key);
+      const note = noted.get(job.key);
       const place = `${target.environment}/${target.application}`;
-      if (choice !== undefined && choices.get(place) !== choice) remember(choices, place, choice);
+      if (note !== undefined && notes.get(place) !== note) remember(notes, place, note);
       return outcomes.get(job.key);
     },
     sealed: (digest) => bundles.get(digest),
-    choice: (application, environment) => choices.get(`${environment}/${application}`),
+    choice: (application, environment) => notes.get(`${environment}/${application}`)?.choice,
+    warnings: (application, environment) => notes.get(`${environment}/${application}`)?.warnings ?? [],
     async render(targets) {
       const jobs = new Map<string, Job>();
       for (const target of targets) {
@@ -271,6 +278,11 @@ export function createRenders(options: RendersOptions): Renders {
     },
   };
 }
+
+const noteOf = ({ warnings }: Rendered, { renderer, because }: Choice): Note => ({
+  choice: `${renderer} (${because})`,
+  warnings,
+});
 
 function remember<Value>(kept: Map<string, Value>, key: string, value: Value): void {
   kept.set(key, value);

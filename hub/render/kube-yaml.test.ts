@@ -75,3 +75,44 @@ describe("refuses, naming file and line", () => {
     expect(() => read(new Uint8Array([0x61, 0xff]))).toThrow("deploy/web.yaml:1: is not UTF-8 text");
   });
 });
+
+describe("doubts what is read otherwise than it was probably meant, naming file, line and field", () => {
+  const doubts = (text: string): readonly string[] => read(text).flatMap((document) => document.doubts);
+  test.each([
+    ["a: no", 'deploy/web.yaml:1: a is no, which is read as false: write false, or "no" for the text'],
+    [
+      "spec:\n  - on: x\n  - b: ON",
+      'deploy/web.yaml:2: spec[0] has a key on, which is read as "true": put it in quotes',
+    ],
+    ["y: 1", 'deploy/web.yaml:1: has a key y, which is read as "true": put it in quotes'],
+    [
+      "a:\n  port: 0777",
+      'deploy/web.yaml:2: a.port is 0777, which is read as the number 511: write that, or "0777" for the text',
+    ],
+    [
+      "a: -0644",
+      'deploy/web.yaml:1: a is -0644, which is read as the number -420: write that, or "-0644" for the text',
+    ],
+    [
+      "a: 1_000",
+      'deploy/web.yaml:1: a is 1_000, which is read as the number 1000: write that, or "1_000" for the text',
+    ],
+    [
+      "version: 1.10",
+      'deploy/web.yaml:1: version is 1.10, which is read as the number 1.1: write that, or "1.10" for the text',
+    ],
+    [
+      "commit: 12e4567",
+      'deploy/web.yaml:1: commit is 12e4567, which is read as the number: write it out, or "12e4567" for the text',
+    ],
+    ["x: 1\n---\na: [yes]", 'deploy/web.yaml:3: a[0] is yes, which is read as true: write true, or "yes" for the text'],
+  ])("%j", (text, first) => {
+    expect(doubts(text)[0]).toBe(first);
+  });
+
+  test("and nothing else", () => {
+    const text = `a: "no"\nb: true\nc: 0\nd: 10\ne: 1.5\nf: 12:30\ng: 'y'\nh: nope\ndefaultMode: 0644\nitems: [{mode: 0400}]\nj: |\n  no\nk: !!str no\nl: -1\nm: 100m\n`;
+    expect(doubts(text)).toEqual([]);
+    expect(doubts(Array.from({ length: 100 }, (_, n) => `a${n}: no`).join("\n"))).toHaveLength(20);
+  });
+});

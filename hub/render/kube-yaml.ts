@@ -1,5 +1,6 @@
 import { constructFromEvents, parseEvents, YAMLException, type Event } from "js-yaml";
 import { kubeSchema } from "#hub/render/kube-schema.ts";
+import { doubtsIn } from "#hub/render/yaml-doubts.ts";
 import { offsetOf, unreadKey } from "#hub/render/yaml-events.ts";
 import type { Json } from "#proto/object.ts";
 
@@ -21,6 +22,8 @@ export type YamlDocument = {
   readonly line: number;
   /** Line of a field, or of the nearest one around it that was written. Reads the text again: for errors. */
   readonly lineOf: (path: FieldPath) => number;
+  /** What is probably a mistake and no error: a sentence each, which names file, line and field. */
+  readonly doubts: readonly string[];
 };
 
 /** A file that is no manifest. `line` counts from 1. */
@@ -88,10 +91,14 @@ function readDocument(file: string, text: string, line: number): YamlDocument {
   if (unread !== -1)
     throw problemAt(unread, 'holds a NEL character, which kubectl reads as the end of a line: write "\\N"');
   let values: unknown[];
+  let doubts: string[];
   try {
     const { events, source } = eventsOf(text);
     const key = unreadKey(events, source);
     if (key !== undefined) throw new YamlProblem(file, line + linesBefore(source, key.at), key.message);
+    doubts = doubtsIn(events, source).map(
+      ({ at, path, message }) => `${file}:${line + linesBefore(source, at)}: ${fieldName(path)}${message}`,
+    );
     values = constructFromEvents(events, { schema: kubeSchema, source });
   } catch (error) {
     if (error instanceof YamlProblem) throw error;
@@ -108,7 +115,7 @@ function readDocument(file: string, text: string, line: number): YamlDocument {
     values[0] ?? null,
     (message, path) => new YamlProblem(file, lineOf(path), `${fieldName(path)}${message}`),
   );
-  return { value, line, lineOf };
+  return { value, line, lineOf, doubts };
 }
 
 const linesBefore = (text: string, offset: number): number => text.slice(0, offset).split("\n").length - 1;

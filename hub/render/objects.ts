@@ -13,7 +13,13 @@ import {
 export type ManifestFile = { readonly path: string; readonly bytes: Uint8Array };
 
 /** An object and where it was written. Read by many, changed by nobody. */
-export type Placed = { readonly object: KubeObject; readonly file: string; readonly line: number };
+export type Placed = {
+  readonly object: KubeObject;
+  readonly file: string;
+  readonly line: number;
+  /** What is probably a mistake in its document; of a List, its first object has them. */
+  readonly doubts: readonly string[];
+};
 
 /**
  * The objects of plain manifests: Lists flattened, what no desired state may hold taken off (nulls, status), Secret
@@ -44,21 +50,28 @@ function flatten(file: string, document: YamlDocument): Placed[] {
       throw new YamlProblem(file, document.lineOf(whole), `${fieldName(whole)}${message}`);
     };
     const line = at.length === 0 ? document.line : document.lineOf(at);
-    return { object: normalise(fieldsOf(value, fail), fail), file, line };
+    const object = normalise(fieldsOf(value, fail), fail);
+    const isFirst = at.length === 0 || at.at(-1) === 0;
+    return { object, file, line, doubts: isFirst ? document.doubts : [] };
   };
   const failed: Fail = (path, message) => {
     throw new YamlProblem(file, document.lineOf(path), `${fieldName(path)}${message}`);
   };
   const fields = fieldsOf(document.value, failed);
-  if (!isList(fields)) return [placed(fields, [])];
+  if (!isList(fields)) return withoutSecretDoubts([placed(fields, [])]);
   const items = fields["items"] ?? [];
   if (!Array.isArray(items)) return failed(["items"], "must be a sequence");
-  return items.map((item, index) => {
+  const all = items.map((item, index) => {
     const inner = fieldsOf(item, (path, message) => failed(["items", index, ...path], message));
     if (isList(inner)) failed(["items", index], "is a List inside a List, which is not read");
     return placed(typed(inner, fields), ["items", index]);
   });
+  return withoutSecretDoubts(all);
 }
+
+/** A doubt shows what is written. */
+const withoutSecretDoubts = (placed: Placed[]): Placed[] =>
+  placed.some(({ object }) => object.kind === "Secret") ? placed.map((one) => ({ ...one, doubts: [] })) : placed;
 
 // As kubectl does: whatever has items is a List, and a List without any is told by its kind.
 const isList = (fields: JsonObject): boolean =>

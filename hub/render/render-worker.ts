@@ -15,30 +15,54 @@ import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 
 type Asked = { readonly id: number; readonly task: Task };
 
+/** Of one bundle: the first ones, and how many more there are. */
+const keptWarnings = 20;
+
 const memo = createMemo();
 
 /** Parses, canonicalises, compresses and encrypts away from the thread that serves agents. */
 function render(target: RenderTarget, contentSecret: Uint8Array): Rendered | RenderProblem {
   const { application, namespace, again, clusterScoped = [] } = target;
   try {
-    const read = (files: RenderTarget["files"]): KubeObject[] => {
+    const doubts: string[] = [];
+    const read = (files: RenderTarget["files"], noted: string[] = []): KubeObject[] => {
       const whole = target.isRelease ? files.flatMap(perTemplate) : files;
-      const all = objectsOf(whole, namespace, { clusterScoped, read: memo.read });
+      const noting: typeof memo.read = (file) => {
+        const placed = memo.read(file);
+        noted.push(...placed.flatMap(({ doubts }) => doubts));
+        return placed;
+      };
+      const all = objectsOf(whole, namespace, { clusterScoped, read: noting });
       return withoutIdleHooks(markOnce(all, target.once ?? []));
     };
     const { files, used } = prepared(target);
-    const objects = read(files);
+    const objects = read(files, doubts);
     if (again !== undefined) refuseRandom(application, objects, read(again));
     if (objects.length === 0) return { ok: false, because: `${application}: ${nothingIn(target)}` };
     const sealed = sealBundle(objects, contentSecret, memo.textOf);
     const keys = objects.map((object) => refKey(refOf(object)));
     const { digest, address, slices, contentKey } = sealed;
-    return { ok: true, digest, address, slices, contentKey, objects: objects.length, keys, parameters: used };
+    return {
+      ok: true,
+      digest,
+      address,
+      slices,
+      contentKey,
+      objects: objects.length,
+      keys,
+      parameters: used,
+      warnings: firstOf(doubts),
+    };
   } catch (error) {
     if (error instanceof YamlProblem || error instanceof BundleProblem || error instanceof RenderRefused)
       return { ok: false, because: error.message };
     throw error;
   }
+}
+
+function firstOf(doubts: readonly string[]): string[] {
+  const more = doubts.length - keptWarnings;
+  return more > 0 ? [...doubts.slice(0, keptWarnings), `and ${more} more of the kind`] : [...doubts];
 }
 
 function prepared({ files, select, parameters }: RenderTarget): { files: RenderTarget["files"]; used: string[] } {

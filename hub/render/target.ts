@@ -34,6 +34,8 @@ export type Rendered = {
   readonly keys: readonly string[];
   /** Names of the parameters that its files hold: with other values of these it would be another bundle. */
   readonly parameters: readonly string[];
+  /** What its files hold that is probably a mistake, a sentence each: file, line and field. */
+  readonly warnings: readonly string[];
 };
 
 /** Why there is no bundle: file, line and field, as far as they are known. Never content. */

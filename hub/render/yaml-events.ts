@@ -35,7 +35,9 @@ export function offsetOf(events: readonly Event[], source: string, path: readonl
 }
 
 /** Every node with the collection it stands in, as it is before the node is counted. */
-function* nodesOf(events: readonly Event[]): Generator<{ event: Event; frame: Frame | undefined; depth: number }> {
+export function* nodesOf(
+  events: readonly Event[],
+): Generator<{ event: Event; frame: Frame | undefined; depth: number }> {
   const frames: Frame[] = [];
   for (const event of events) {
     if (event.type === EVENT_ID.DOCUMENT) continue;

@@ -62,6 +62,7 @@ function knownNow(term: Term, { sources, records }: Git, { renders }: Rendering,
     problems,
     waiting,
     rendered: (application, environment) => renders.choice(application, environment) ?? "",
+    warnings: (application, environment) => renders.warnings(application, environment),
     alarms: [
       ...(records.alarm() === "" ? [] : [records.alarm()]),
       ...[...sources.refused()].map(([name, because]) => `${name}: is not followed: ${because}`),

@@ -32,6 +32,8 @@ export type Known = {
   readonly waiting: readonly Waiting[];
   /** By what an Application is rendered in an Environment, and why so; empty while this hub rendered nothing of it. */
   readonly rendered?: (application: string, environment: string) => string;
+  /** What is probably a mistake in its manifests. */
+  readonly warnings?: (application: string, environment: string) => readonly string[];
   readonly records: ReadonlyMap<ClusterId, ClusterRecord>;
   readonly nowMs: number;
 };
@@ -90,6 +92,7 @@ function statusRow(known: Known, environment: string, application: string): Stat
     ).length,
     health,
     rendered: known.rendered?.(application, environment) ?? "",
+    warnings: known.warnings?.(application, environment) ?? [],
     drifted: seen.reduce((sum, { status }) => sum + (status?.status.drifted ?? 0), 0),
     reasons: [
       ...new Set(said.map(({ because }) => because)),
