@@ -52,7 +52,7 @@ export async function servePeople(
 }
 
 function knownNow(term: Term, { sources, records }: Git, { renders }: Rendering, { loop }: Deciding): Known {
-  const { view, clock } = term;
+  const { view, clock, desired } = term;
   const { fleet, fleetCommit, problems, waiting } = loop.state();
   const nowMs = clock.now();
   return {
@@ -63,6 +63,10 @@ function knownNow(term: Term, { sources, records }: Git, { renders }: Rendering,
     waiting,
     rendered: (application, environment) => renders.choice(application, environment) ?? "",
     warnings: (application, environment) => renders.warnings(application, environment),
+    held: (cluster, application) => {
+      const entry = desired.known(cluster)?.state.entries.find((entry) => entry.application === application);
+      return entry?.kind === "hold" ? entry.because : undefined;
+    },
     alarms: [
       ...(records.alarm() === "" ? [] : [records.alarm()]),
       ...[...sources.refused()].map(([name, because]) => `${name}: is not followed: ${because}`),

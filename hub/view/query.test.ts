@@ -169,3 +169,22 @@ test("what could not be applied is shown by object, with when it is tried again"
     { object: "ConfigMap shop/a", reason: "Invalid", message: final.message, nextTryInMs: null },
   ]);
 });
+
+test("what a cluster repeats of the hub's words is said once, and not at all when the hub has newer ones", () => {
+  const view = heard(eu);
+  const reasons = (reason: string, more: Partial<Known> = {}): readonly string[] => {
+    view.status(eu, ApplicationStatus.fromPartial({ ...healthy, reason }), 1_000);
+    const { environment, application } = healthy;
+    return queryStatus(known(view, more)).rows.find(
+      (row) => row.environment === environment && row.application === application,
+    )!.reasons;
+  };
+  const { environment, application } = healthy;
+  const waiting = [{ environment, application, because: "1a2b3c4 does not render: a.yaml is too large" }] as never;
+  const held = (): string => "branch main of shop is not known";
+  expect(reasons("a.yaml is too large", { waiting })).toHaveLength(1);
+  expect(reasons("branch main of shop is not known", { waiting, held })).toHaveLength(1);
+  // Of its own, or when the hub says nothing else, it is heard.
+  expect(reasons("the bundle cannot be fetched", { waiting, held })).toHaveLength(2);
+  expect(reasons("branch main of shop is not known", { held })).toEqual([`${eu}: branch main of shop is not known`]);
+});

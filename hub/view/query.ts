@@ -34,6 +34,8 @@ export type Known = {
   readonly rendered?: (application: string, environment: string) => string;
   /** What is probably a mistake in its manifests. */
   readonly warnings?: (application: string, environment: string) => readonly string[];
+  /** Why the newest document of a cluster holds an Application, in the hub's words of then. */
+  readonly held?: (cluster: ClusterId, application: string) => string | undefined;
   readonly records: ReadonlyMap<ClusterId, ClusterRecord>;
   readonly nowMs: number;
 };
@@ -77,7 +79,7 @@ function statusRow(known: Known, environment: string, application: string): Stat
   );
   const said = waiting.filter((wait) => wait.environment === environment && wait.application === application);
   const refused = Map.groupBy(
-    seen.filter(({ status }) => isNews(status?.status.reason ?? "", said)),
+    seen.filter(({ name, status }) => isNews(status?.status.reason ?? "", said, () => known.held?.(name, application))),
     ({ status }) => status!.status.reason,
   );
   return {
@@ -112,9 +114,9 @@ export function toldRevision(
   return status?.environment === environment && status.revision !== "" ? revision(status.revision) : undefined;
 }
 
-/** What clusters repeat of the hub's own words, because it told them, is said once. */
-const isNews = (reason: string, said: Known["waiting"]): boolean =>
-  reason !== "" && !said.some(({ because }) => because.endsWith(reason));
+/** What clusters repeat of the hub's own words, because it told them, is said once; and older words not at all. */
+const isNews = (reason: string, said: Known["waiting"], held: () => string | undefined): boolean =>
+  reason !== "" && !said.some(({ because }) => because.endsWith(reason)) && (said.length === 0 || reason !== held());
 
 const firstOf = (names: readonly string[]): string =>
   names.length <= 3 ? names.join(", ") : `${names.slice(0, 2).join(", ")} and ${names.length - 2} more`;
