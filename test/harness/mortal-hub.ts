@@ -32,7 +32,8 @@ export async function promoteEverywhere(
     seen(`pushed ${name}`);
     await onPush(name);
   };
-  await using _tap = await world.tap(seen);
+  // Each blob has an address of its own.
+  await using _tap = await world.tap((subject) => seen(subject.replace(/^(plb\.blob)\..*/, "$1")));
   const revision = await trio.deploy(
     "mortal",
     Object.fromEntries(stages.map((stage) => [stage, filesOf(stage, level)])),
@@ -71,20 +72,31 @@ export async function promoteThroughDeath(
   isIt: (effect: string) => boolean,
 ): Promise<boolean> {
   const { world } = trio;
-  let armed = true;
+  let risen: Promise<void> | undefined;
+  const committed = Promise.withResolvers<void>();
+  const killAndStart = async (): Promise<void> => {
+    const hub = world.hub();
+    hub.child.kill("SIGKILL");
+    await hub.ended;
+    // What is pushed while it is away is found by its first look.
+    await committed.promise;
+    await world.startHub();
+  };
   const kill = (effect: string): void => {
-    if (!armed || !isIt(effect)) return;
-    armed = false;
-    world.hub().child.kill("SIGKILL");
+    // The last effects come when all has arrived.
+    if (risen === undefined && isIt(effect)) risen = killAndStart();
   };
   await promoteEverywhere(trio, level, kill, async () => {
-    await world.until("the hub to be killed", async () => !armed || (await levelOf(trio, "prod")) === level);
-    if (armed) return;
-    await world.hub().ended;
-    await world.startHub();
+    committed.resolve();
+    await world.until(
+      "the hub to be killed",
+      async () => risen !== undefined || (await levelOf(trio, "prod")) === level,
+    );
+    await risen;
   });
+  await risen;
   expect((await world.drift()).filter(({ application }) => application === "mortal")).toEqual([]);
-  return !armed;
+  return risen !== undefined;
 }
 
 async function levelOf(trio: Trio, stage: Stage): Promise<string | undefined> {
