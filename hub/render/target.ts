@@ -39,4 +39,9 @@ export type Rendered = {
 };
 
 /** Why there is no bundle: file, line and field, as far as they are known. Never content. */
-export type RenderProblem = { readonly ok: false; readonly because: string };
+export type RenderProblem = {
+  readonly ok: false;
+  readonly because: string;
+  /** No fault of the files: another try may give something else. */
+  readonly isPassing?: true;
+};

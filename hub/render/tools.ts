@@ -3,7 +3,7 @@ import { isAbsolute } from "node:path";
 import { availableParallelism, tmpdir } from "node:os";
 import type { Fence, FenceLimits } from "#hub/render/fence.ts";
 import { atMost } from "#lib/at-most.ts";
-import { RenderRefused } from "#hub/render/render-problem.ts";
+import { RenderRefused, RenderUnfinished } from "#hub/render/render-problem.ts";
 
 /** The versions that render. Another one could give other objects from the same commit. */
 export const toolVersions = { kustomize: "5.8.1", helm: "4.3.1" } as const;
@@ -31,17 +31,17 @@ export function openTools(fence: Fence, paths: Readonly<Record<ToolName, string>
     const command = { binary: paths[tool], arguments: arguments_, directory, limits, env, signal };
     const outcome = await limited(() => fence.run(command));
     if (outcome.kind === "done") return outcome.output;
-    if (outcome.kind === "over") throw new RenderRefused(`${tool} ${outcome.because}`);
+    if (outcome.kind === "over") throw new RenderUnfinished(`${tool} ${outcome.because}`);
     throw new RenderRefused(`${tool}: ${lastWords(outcome.complaint, directory)}`);
   };
   const check = async (tool: ToolName): Promise<void> => {
     const wanted = toolVersions[tool];
     const how = `install it from ${homes[tool]}, name it with PLUMBLINE_${tool.toUpperCase()}, and start the hub again (in a clone: node tools/setup.js ${tool})`;
     if (!isAbsolute(paths[tool]) || !existsSync(paths[tool]))
-      throw new RenderRefused(`this needs ${tool} ${wanted}, which the hub has not: ${how}`);
+      throw new RenderUnfinished(`this needs ${tool} ${wanted}, which the hub has not: ${how}`);
     if (!versions.has(tool)) versions.set(tool, (await runOne(tool, ["version"], tmpdir())).toString("utf8"));
     const found = /v?(\d+\.\d+(?:\.\d+)?(?:-[\w.]+)?)/.exec(versions.get(tool)!)?.[1] ?? "of no known version";
-    if (found !== wanted) throw new RenderRefused(`this needs ${tool} ${wanted}, and the hub has ${found}: ${how}`);
+    if (found !== wanted) throw new RenderUnfinished(`this needs ${tool} ${wanted}, and the hub has ${found}: ${how}`);
   };
   return {
     async run(tool, arguments_, directory, signal) {
