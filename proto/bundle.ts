@@ -46,26 +46,28 @@ export class BundleRefused extends Error {
   override readonly name = "BundleRefused";
 }
 
-/** `canonicalJson` of an object, or what remembers it. */
-type TextOf = (object: KubeObject) => string;
+/** An object's canonical JSON in UTF-8, or what remembers it: a bundle of megabytes is put together of such pieces. */
+type BytesOf = (object: KubeObject) => Buffer;
+
+export const canonicalBytes: BytesOf = (object) => Buffer.from(canonicalJson(object));
 
 /**
  * The canonical bytes that a digest is of: the same objects in any order and key order give the same bytes. Of an object
  * that is created once only its identity counts, for its content may be another at each rendering.
  */
-export const canonicalBundle = (objects: readonly KubeObject[], textOf: TextOf = canonicalJson): Buffer =>
-  partsOf(objects, textOf).digested;
+export const canonicalBundle = (objects: readonly KubeObject[], bytesOf: BytesOf = canonicalBytes): Buffer =>
+  partsOf(objects, bytesOf).digested;
 
 type Parts = { readonly digested: Buffer; readonly plain: Buffer };
 
-function partsOf(objects: readonly KubeObject[], textOf: TextOf): Parts {
+function partsOf(objects: readonly KubeObject[], bytesOf: BytesOf): Parts {
   if (objects.length > bundleLimits.objects)
     throw new BundleProblem(`bundle has ${objects.length} objects, at most ${bundleLimits.objects} are allowed`);
-  const texts = objects.map((object) => ({ key: refKey(refOf(object)), object, text: textOf(object) }));
+  const texts = objects.map((object) => ({ key: refKey(refOf(object)), object, text: bytesOf(object) }));
   texts.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
   for (const [index, { key, object, text }] of texts.entries()) {
     if (texts[index + 1]?.key === key) throw new BundleProblem(`${describeRef(refOf(object))} is in the bundle twice`);
-    if (Buffer.byteLength(text) > bundleLimits.objectBytes)
+    if (text.length > bundleLimits.objectBytes)
       throw new BundleProblem(`${describeRef(refOf(object))} is ${sizeOf(text)}, at most 1 MiB is allowed`);
   }
   const parts = objects.some((object) => isOnce(object) || isLeavingHook(object)) ? laterForm(texts) : firstForm(texts);
@@ -74,10 +76,10 @@ function partsOf(objects: readonly KubeObject[], textOf: TextOf): Parts {
   return parts;
 }
 
-type Text = { readonly key: string; readonly object: KubeObject; readonly text: string };
+type Text = { readonly key: string; readonly object: KubeObject; readonly text: Buffer };
 
 function firstForm(texts: readonly Text[]): Parts {
-  const plain = Buffer.from(`${header}${listOf(texts)}`);
+  const plain = Buffer.concat([Buffer.from(header), ...listOf(texts)]);
   return { digested: plain, plain };
 }
 
@@ -85,11 +87,17 @@ function firstForm(texts: readonly Text[]): Parts {
 function laterForm(texts: readonly Text[]): Parts {
   const once = texts.filter(({ object }) => isOnce(object));
   const rest = texts.filter(({ object }) => !isOnce(object));
-  const digested = Buffer.from(`${laterHeader}${listOf(rest)}\n${JSON.stringify(once.map(({ key }) => key))}`);
-  return { digested, plain: Buffer.concat([digested, Buffer.from(`\n${listOf(once)}`)]) };
+  const identities = Buffer.from(`\n${JSON.stringify(once.map(({ key }) => key))}`);
+  const digested = Buffer.concat([Buffer.from(laterHeader), ...listOf(rest), identities]);
+  return { digested, plain: Buffer.concat([digested, Buffer.from("\n"), ...listOf(once)]) };
 }
 
-const listOf = (texts: readonly Text[]): string => `[${texts.map(({ text }) => text).join(",")}]`;
+const listOf = (texts: readonly Text[]): Buffer[] => [
+  Buffer.from("["),
+  ...texts.flatMap(({ text }, n) => (n === 0 ? [text] : [comma, text])),
+  Buffer.from("]"),
+];
+const comma = Buffer.from(",");
 
 export const digestOf = (canonical: Uint8Array): BundleDigest => bundleDigest(sha256Hex(canonical));
 
@@ -100,9 +108,9 @@ export const digestOf = (canonical: Uint8Array): BundleDigest => bundleDigest(sh
 export function sealBundle(
   objects: readonly KubeObject[],
   contentSecret: Uint8Array,
-  textOf: TextOf = canonicalJson,
+  bytesOf: BytesOf = canonicalBytes,
 ): SealedBundle {
-  const { digested, plain } = partsOf(objects, textOf);
+  const { digested, plain } = partsOf(objects, bytesOf);
   const compressed = zstdCompressSync(plain, { params: { [constants.ZSTD_c_compressionLevel]: 6 } });
   if (compressed.length > bundleLimits.compressedBytes)
     throw new BundleProblem(`bundle compresses to ${mebibytes(compressed.length)}, at most 8 MiB is allowed`);
@@ -183,10 +191,10 @@ function cut(bytes: Buffer): Buffer[] {
   return Array.from({ length: count }, (_, n) => bytes.subarray(n * sliceBytes, (n + 1) * sliceBytes));
 }
 
-function largest(texts: readonly { object: KubeObject; text: string }[]): string {
+function largest(texts: readonly Text[]): string {
   const top = [...texts].sort((a, b) => b.text.length - a.text.length).slice(0, 3);
   return `largest: ${top.map(({ object, text }) => `${describeRef(refOf(object))} (${sizeOf(text)})`).join(", ")}`;
 }
 
-const sizeOf = (text: string): string => mebibytes(Buffer.byteLength(text));
+const sizeOf = (text: Buffer): string => mebibytes(text.length);
 const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { placedIn, type ManifestFile, type Placed } from "#hub/render/objects.ts";
-import { canonicalJson } from "#proto/json.ts";
+import { canonicalBytes } from "#proto/bundle.ts";
 import type { KubeObject } from "#proto/object.ts";
 
 /** What was parsed lately, in bytes of its text: kube-prometheus-stack, of which a commit changes little, is 5 MB. */
@@ -9,8 +9,8 @@ const keptBytes = 8 * 1024 * 1024;
 export type Memo = {
   /** `placedIn`, once for equal files. */
   readonly read: (file: ManifestFile) => Placed[];
-  /** `canonicalJson`, once for each object. */
-  readonly textOf: (object: KubeObject) => string;
+  /** `canonicalBytes`, once for each object. */
+  readonly bytesOf: (object: KubeObject) => Buffer;
 };
 
 /**
@@ -19,7 +19,7 @@ export type Memo = {
  */
 export function createMemo(): Memo {
   const files = new Map<string, { readonly placed: Placed[]; readonly bytes: number }>();
-  const texts = new WeakMap<KubeObject, string>();
+  const texts = new WeakMap<KubeObject, Buffer>();
   let bytes = 0;
   return {
     read(file) {
@@ -36,10 +36,10 @@ export function createMemo(): Memo {
       }
       return entry.placed;
     },
-    textOf(object) {
+    bytesOf(object) {
       const known = texts.get(object);
       if (known !== undefined) return known;
-      const text = canonicalJson(object);
+      const text = canonicalBytes(object);
       texts.set(object, text);
       return text;
     },

@@ -39,7 +39,7 @@ function render(target: RenderTarget, contentSecret: Uint8Array): Rendered | Ren
     const objects = read(files, doubts);
     if (again !== undefined) refuseRandom(application, objects, read(again));
     if (objects.length === 0) return { ok: false, because: `${application}: ${nothingIn(target)}` };
-    const sealed = sealBundle(objects, contentSecret, memo.textOf);
+    const sealed = sealBundle(objects, contentSecret, memo.bytesOf);
     const keys = objects.map((object) => refKey(refOf(object)));
     const { digest, address, slices, contentKey } = sealed;
     return {

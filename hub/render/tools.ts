@@ -9,9 +9,9 @@ import { RenderRefused, RenderUnfinished } from "#hub/render/render-problem.ts";
 export const toolVersions = { kustomize: "5.8.1", helm: "4.3.1" } as const;
 export type ToolName = keyof typeof toolVersions;
 
-// Both are Go programs that live for a moment: collecting garbage costs them a quarter of it, and saves nothing before
-// they come near their limit.
-const env = { GOGC: "400", GOMEMLIMIT: "1GiB" };
+// Both are Go programs that live for a moment: collecting garbage costs them a third of it, and saves nothing before they
+// come near their limit. kube-prometheus-stack makes 150 MB of it.
+const env = { GOGC: "off", GOMEMLIMIT: "512MiB" };
 /** kube-prometheus-stack takes 0.2 s, 300 MB of address space and 5 MB of output. */
 const limits: FenceLimits = { timeMs: 60_000, cpuSeconds: 60, memoryBytes: 2 * 2 ** 30, outputBytes: 32 * 2 ** 20 };
 
