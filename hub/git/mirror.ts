@@ -1,11 +1,11 @@
 import { access, mkdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { AddressRefused, checkAddress, redact } from "#hub/git/address.ts";
+import { readThrough, type BlobCache } from "#hub/git/blob-cache.ts";
 import { git, type GitOptions } from "#hub/git/command.ts";
 import {
   listContents,
   listFiles,
-  readContents,
   readFileAt,
   readFiles,
   type ContentLimits,
@@ -45,6 +45,8 @@ export type MirrorSettings = RemoteSettings & {
   /** The program that limits what git may use; without it only time is limited. */
   readonly prlimit?: string | undefined;
   readonly limits?: GitLimits;
+  /** Content that was read lately. */
+  readonly blobs?: BlobCache | undefined;
 };
 
 /** A bare mirror of one repository: never a working tree, so no path of it can lead anywhere. */
@@ -131,6 +133,7 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
   const directory = resolve(settings.directory);
   const repository = { directory, searchPath: settings.searchPath, prlimit: settings.prlimit };
   const limits = settings.limits ?? strangersLimits;
+  const blobs = settings.blobs?.of(directory);
   // A fetch and a push both write the same refs, and git refuses the slower of two.
   const alone = serial();
   const run = (arguments_: string[], options?: GitOptions): Promise<Buffer> => git(repository, arguments_, options);
@@ -211,7 +214,11 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
     read: (file) => run(["cat-file", "blob", file.object]),
     file: (commit, path) => readFileAt(repository, commit, path),
     objects: (commit, paths) => objectsAt(repository, commit, paths),
-    contents: (...wanted) => readContents(repository, ...wanted),
+    contents: async (...wanted) => {
+      const files = await listContents(repository, ...wanted);
+      const read = (missing: readonly TreeFile[]): Promise<FileBytes[]> => readFiles(repository, missing);
+      return blobs === undefined ? read(files) : readThrough(blobs, files, read);
+    },
     list: (...wanted) => listContents(repository, ...wanted),
     readAll: (files) => readFiles(repository, files),
     isAncestor,

@@ -183,8 +183,11 @@ export function createRenders(options: RendersOptions): Renders {
   const renderWith = async (job: Job, seen: Seen, isFirst: boolean): Promise<Outcome> => {
     const { key, target, wanted } = job;
     const looked = new Set<string>();
+    // What stands in the way before is in the fleet's documents, and no file of a folder.
+    let isOpen = false;
     try {
       const chart = await openChart(job, { openPublished: options.charts?.open, repository: options.repository });
+      isOpen = true;
       const done = await limited(() => renderFolder(job, { isFirst, chart, looked }));
       if ("ok" in done)
         return done.isPassing === true
@@ -210,7 +213,10 @@ export function createRenders(options: RendersOptions): Renders {
       }
       // The message says it all; a cause would say it twice.
       if (error instanceof RenderUnfinished) return { ok: false, because: error.message };
-      if (isProblem(error)) return await failed(job, looked, seen, (error as Error).message);
+      if (isProblem(error)) {
+        const because = (error as Error).message;
+        return isOpen ? await failed(job, looked, seen, because) : { ok: false, because };
+      }
       if (error instanceof ChartUnavailable) {
         passing.set(key, performance.now() + passingMs);
         return { ok: false, because: `spec.source.helm.chart: ${error.message}` };

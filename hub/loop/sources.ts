@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Follow } from "#hub/decide/inputs.ts";
 import type { Rewrite } from "#hub/decide/rewrites.ts";
 import { redact } from "#hub/git/address.ts";
+import type { BlobCache } from "#hub/git/blob-cache.ts";
 import type { Connections } from "#hub/git/connections.ts";
 import { follow, type Following } from "#hub/git/follow.ts";
 import { openMirror, type Mirror } from "#hub/git/mirror.ts";
@@ -43,6 +44,8 @@ export type SourceOptions = {
   readonly allowedHosts: ReadonlySet<string>;
   /** Asks over these whether anything moved. */
   readonly connections?: Connections;
+  /** Content of files that were read lately, of all repositories together. */
+  readonly blobs?: BlobCache;
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -80,6 +83,7 @@ export async function openSource(access: SourceAccess, options: SourceOptions): 
     searchPath: options.searchPath,
     prlimit: options.prlimit,
     ...(options.connections && { connections: options.connections }),
+    ...(options.blobs && { blobs: options.blobs }),
     wants: () => wantsOf(follows()),
   });
   const heads = await openHeads({ repository: name, mirror, follows, clock, log });

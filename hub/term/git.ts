@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { isAbsolute } from "node:path";
 import type { HubConfig } from "#hub/config.ts";
+import { createBlobCache } from "#hub/git/blob-cache.ts";
 import { openConnections } from "#hub/git/connections.ts";
 import { createAppTokens } from "#hub/git/github-app.ts";
 import type { DeclaredAccess } from "#hub/loop/credentials.ts";
@@ -9,6 +10,9 @@ import { openSourceSet, type SourceSet } from "#hub/loop/source-set.ts";
 import type { Source, SourceOptions } from "#hub/loop/sources.ts";
 import type { ApplicationName, Revision } from "#proto/ids.ts";
 import { fleetOf, type Term } from "./term.ts";
+
+/** Twice a large chart: what is read again and again between two commits is little more than what changed. */
+const keptBlobs = 16 * 1024 * 1024;
 
 export type Git = {
   readonly sources: SourceSet;
@@ -67,6 +71,7 @@ function sourceOptions(term: Term, inUse: (source: Source) => Revision[]): Sourc
     searchPath: config.searchPath,
     prlimit: isAbsolute(config.prlimit) ? config.prlimit : undefined,
     allowedHosts: new Set(config.allowRepositoryHost),
+    blobs: createBlobCache(keptBlobs),
     intervalMs: config.pollMs,
     clock,
     log,

@@ -6,6 +6,7 @@ import { createCharts, type Charts } from "#hub/charts/charts.ts";
 import { createDownload } from "#hub/charts/download.ts";
 import type { Target } from "#hub/decide/inputs.ts";
 import { fleetReader } from "#hub/fleet/read.ts";
+import { createBlobCache } from "#hub/git/blob-cache.ts";
 import { createGitSigner } from "#hub/git/sign.ts";
 import { chartRepository } from "#hub/loop/chart-repository.ts";
 import { keepRenderings } from "#hub/loop/kept-renderings.ts";
@@ -56,7 +57,7 @@ export async function openKitchen(): Promise<Kitchen> {
   await git.commit("fleet", "main", { "README.md": "fleet" }, "begin");
   const source: Source = await openSource(
     { name: "fleet", url, remote: {}, follows: () => ["main"] },
-    sourceOptions(folder.path, over.signal),
+    sourceOptions(folder.path, over.signal, { blobs: createBlobCache(16 * 1024 * 1024) }),
   );
   started.defer(() => source.stop());
   const fence = await openFence({ prlimit: "/usr/bin/prlimit", unshare: "/usr/bin/unshare" });
