@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import type { Cluster } from "#agent/cluster/cluster.ts";
+import { ApiError } from "#agent/cluster/errors.ts";
 import type { Delivery, Entry } from "#proto/desired-state.ts";
 import { ApplicationPhase, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { applicationName } from "#proto/ids.ts";
@@ -37,6 +39,40 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     expect(await level(world, "password")).toBe("second");
     await world.until(() => world.events("notice").length > 0);
     expect(world.drifts()).toEqual([]);
+  });
+
+  test("what could not be made again, because it was forbidden, is made with the next bundle, though nothing of it changed", async () => {
+    await using world = await open();
+    let isForbidden = false;
+    world.wrapAgent((cluster) =>
+      Object.assign(Object.create(cluster) as Cluster, {
+        async apply(...[object, options]: Parameters<Cluster["apply"]>) {
+          if (isForbidden) throw new ApiError(403, { reason: "Forbidden", message: "this user may not patch it" });
+          return cluster.apply(object, options);
+        },
+      }),
+    );
+    await world.stop();
+    await world.start();
+    const [password, plain] = [settings(world, "password", {}, once), settings(world, "plain")];
+    await world.take(run(world, "shop", [password, plain, settings(world, "a")]));
+    isForbidden = true;
+    await Promise.all([world.delete(password), world.delete(plain)]);
+    // Neither is there, and nobody says that all is well.
+    await world.until(async () => {
+      await world.engine.settled();
+      return statusOf(world).current === 1;
+    });
+    expect(statusOf(world).health).toBe(Health.NOT_FOUND);
+    isForbidden = false;
+    await world.clock.advance(3_600_000);
+    await world.engine.settled();
+    expect(await isThere(world, plain)).toBe(false);
+
+    await world.take(run(world, "shop", [password, plain, settings(world, "a", { level: "2" })]));
+    await world.until(async () => (await isThere(world, plain)) && (await isThere(world, password)));
+    await world.engine.settled();
+    expect(statusOf(world)).toMatchObject({ objects: 3, current: 3, drifted: 0 });
   });
 
   test("what is created once is let go when it leaves Git, and deleted by a Removal", async () => {

@@ -37,6 +37,16 @@ export function lookAtUnjudged(context: Context, application: ApplicationState):
   }
 }
 
+/** What could not be healed with the bundle before this one. */
+export function lookAtRefused(context: Context, application: ApplicationState): void {
+  for (const key of application.head!.inventory.keys()) {
+    const tracked = context.model.tracked.get(key);
+    if (tracked?.isRefused !== true) continue;
+    tracked.isRefused = false;
+    context.look(key);
+  }
+}
+
 /** What was let go for a reason that may be over, also while the agent was down. */
 export function lookAtYielded(context: Context, application: ApplicationState): void {
   for (const [key, owned] of application.head?.inventory ?? []) {

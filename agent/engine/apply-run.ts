@@ -2,7 +2,7 @@ import { stagesOf } from "#agent/apply/order.ts";
 import type { HooksDone, Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { canonicalJson } from "#proto/json.ts";
-import { lookAgain, lookAtUnjudged, lookAtYielded, takeFromOthers } from "./after-apply.ts";
+import { lookAgain, lookAtRefused, lookAtUnjudged, lookAtYielded, takeFromOthers } from "./after-apply.ts";
 import { applyStage, describeProblems, notCurrent, retryPassing, untilHealthy, type Work } from "./apply-objects.ts";
 import type { Bundle } from "./bundles.ts";
 import { record, saveHead, type Context } from "./context.ts";
@@ -167,6 +167,7 @@ async function finish(
   tellRecovered(context, application);
   takeFromOthers(context, application);
   lookAtUnjudged(context, application);
+  lookAtRefused(context, application);
 }
 
 function tellRecovered(context: Context, application: ApplicationState): void {

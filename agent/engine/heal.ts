@@ -13,6 +13,7 @@ import { hasExceptions } from "./exceptions.ts";
 import { backOff, isFought } from "./fights.ts";
 import type { Suspicion } from "./judge.ts";
 import { setOwned } from "./model.ts";
+import { noteMissing } from "./note-health.ts";
 import { createAgain } from "./once.ts";
 import { send, superseded } from "./send.ts";
 import { applyServed } from "./served.ts";
@@ -60,6 +61,7 @@ const isUntouched = ({ comparison }: Case): boolean => comparison === "same";
 async function observe(context: Context, found: Case): Promise<Again> {
   const { tracked, desired, application } = found;
   if (found.seen === undefined) {
+    noteMissing(context, tracked, "does not exist");
     open(context, found, unexplained, "is missing");
     return undefined;
   }
@@ -181,9 +183,11 @@ async function withoutBeforeFirstApply(context: Context, writer: Writer, answer:
 }
 
 function healFailed(context: Context, found: Case, message: string, isFinal: boolean): Again {
+  if (found.seen === undefined) noteMissing(context, found.tracked, `could not be made again: ${message}`);
   open(context, found, unexplained, `could not be healed: ${message}`);
   if (!isFinal) return retryMs;
-  // Refused for good: asked again when the object is another, not at each of its events.
+  // Refused for good: asked again when the object is another, or the bundle, and not at each of its events.
+  found.tracked.isRefused = true;
   if (found.seen !== undefined) found.tracked.looked = contentHash(found.seen);
   return undefined;
 }

@@ -41,6 +41,8 @@ export type Tracked = {
   foreign: string;
   /** Something was seen of it while nothing here told what it should be: looked at when that is known. */
   isUnjudged: boolean;
+  /** Its heal was refused for good: tried again with another bundle. */
+  isRefused: boolean;
 };
 
 export type ApplicationState = {
@@ -167,6 +169,7 @@ export function track(model: Model, key: string, application: ApplicationName): 
     looked: "",
     foreign: "",
     isUnjudged: false,
+    isRefused: false,
   };
   model.tracked.set(key, fresh);
   return fresh;

@@ -15,6 +15,13 @@ export function noteHealth(context: Context, tracked: Tracked, object: KubeObjec
   return true;
 }
 
+/** It is gone, and is not made again for now: whatever it was, it is not well. */
+export function noteMissing(context: Context, tracked: Tracked, reason: string): void {
+  if (tracked.health.state !== "NotFound") tracked.healthSinceMs = context.clock.now();
+  tracked.health = { state: "NotFound", reason };
+  context.causes.note(tracked, undefined);
+}
+
 /** First sight of what an earlier life of this agent applied: since when it is as it is, nobody here knows. */
 const isOfBefore = ({ model }: Context, tracked: Tracked, before: Tracked["health"]): boolean =>
   before === unseen && (ownedOf(model, tracked)?.baseline ?? null) !== null;

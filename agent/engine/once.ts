@@ -1,10 +1,10 @@
 import type { Writer } from "#agent/authority/writer.ts";
 import { ApiError } from "#agent/cluster/errors.ts";
-import type { Health } from "#agent/health/condition.ts";
 import { describeRef, parseRefKey, type KubeObject } from "#proto/object.ts";
 import type { Desired } from "./bundles.ts";
 import { addressOfKey, record, type Context } from "./context.ts";
 import { setOwned } from "./model.ts";
+import { noteMissing } from "./note-health.ts";
 import { send } from "./send.ts";
 import { isStill, retryMs, type Again, type Case } from "./suspects.ts";
 import { refKey, refOf } from "#proto/object.ts";
@@ -41,11 +41,10 @@ export async function createAgain(context: Context, found: Case): Promise<Again>
   context.released(tracked);
   context.touched(application);
   if (!sent.ok) {
-    tracked.health = {
-      state: "NotFound",
-      reason: `could not be created again: ${sent.failure.message}`,
-    } satisfies Health;
-    return sent.failure.final ? undefined : retryMs;
+    noteMissing(context, tracked, `could not be created again: ${sent.failure.message}`);
+    if (!sent.failure.final) return retryMs;
+    tracked.isRefused = true;
+    return undefined;
   }
   setOwned(context.model, application.name, tracked.key, sent.owned);
   context.remember(application);

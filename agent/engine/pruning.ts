@@ -5,6 +5,7 @@ import type { ObjectAddress } from "#agent/cluster/cluster.ts";
 import { reasonOf } from "#lib/log.ts";
 import type { Owned } from "#agent/state/head.ts";
 import type { RemoveEntry, RunEntry } from "#proto/desired-state.ts";
+import type { ApplicationName } from "#proto/ids.ts";
 import { describeRef, kindDefinedBy, parseRefKey, refOf, type KubeObject, type ObjectRef } from "#proto/object.ts";
 import { untilHealthy } from "./apply-objects.ts";
 import type { Bundle } from "./bundles.ts";
@@ -124,6 +125,12 @@ async function removeUntil(
     application.reason = `waits until ${needing.join(" and ")}, which needs it, is removed`;
     return context.touched(application);
   }
+  const takers = takersOf(context.model, application);
+  if (takers.size > 0 && entry.mode === "delete") {
+    application.waitsFor = takers;
+    application.reason = `waits until ${[...takers].join(" and ")} has taken over what moves there`;
+    return context.touched(application);
+  }
   const hooks = async (phase: "delete" | "deleted"): Promise<void> => {
     if (entry.mode === "delete" && head.run !== null && bundle !== undefined)
       await runHooks({ context, application, entry: head.run, bundle, signal }, phase);
@@ -164,6 +171,18 @@ async function removeUntil(
 
 const goesOnLater = (context: Context, application: ApplicationState, stopped: string): string =>
   `${stopped}; it goes on at ${goOnWithRoom(context, application)}`;
+
+/**
+ * Applications that run what this one owns, and do not own it yet. Forgotten before they do, it would be nobody's if a
+ * newer document let them drop it.
+ */
+function takersOf(model: Model, application: ApplicationState): Set<ApplicationName> {
+  const { ownedElsewhere } = elsewhere(model, application);
+  const moving = [...application.head!.inventory.keys()].filter((key) => !ownedElsewhere.has(key));
+  const others = [...model.applications.values()].filter((other) => other !== application);
+  const takers = others.filter((other) => moving.some((key) => newestBundle(model, other)?.keys.has(key) === true));
+  return new Set(takers.map(({ name }) => name));
+}
 
 /** What other Applications here want or own. Held and absent ones keep all of their inventory. */
 function elsewhere(
