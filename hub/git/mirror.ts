@@ -184,11 +184,14 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
           throw error;
         }
         for (const commit of unknown) sought.add(commit);
-        const moves = await movesOf(await refs(), wants, isAncestor);
-        const good = moves.flatMap((move) =>
-          move.kind === "new" || move.kind === "forward" ? [`update ${takenRef(move.branch)} ${move.to}`] : [],
-        );
-        if (good.length > 0) await update(good);
+        const shown = await refs();
+        const moves = await movesOf(shown, wants, isAncestor);
+        const good = moves.filter((move) => move.kind === "new" || move.kind === "forward");
+        if (good.length === 0) return moves;
+        await update(good.map(({ branch, to }) => `update ${takenRef(branch)} ${to}`));
+        // Nobody else writes them: what was just written need not be listed again.
+        const taken = new Map([...shown.taken, ...good.map(({ branch, to }) => [branch, to] as const)]);
+        known = Promise.resolve({ ...shown, taken });
         return moves;
       }),
     head: async (branch) => (await refs()).branches.get(branch),
