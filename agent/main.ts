@@ -2,6 +2,7 @@ import type { Authority } from "#agent/authority/authority.ts";
 import { inClusterAccess, kubeconfigAccess } from "#agent/cluster/access.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
+import { tellTurnedAway } from "#agent/cluster/turned-away.ts";
 import type { AgentConfig } from "#agent/config.ts";
 import { EnrolmentRefused, WrongHub } from "#agent/enrol/hub-client.ts";
 import { readKeys, writeKeys, type AgentKeys } from "#agent/enrol/keys.ts";
@@ -176,8 +177,8 @@ export async function agentProcess(config: AgentConfig, signal: AbortSignal): Pr
     config.kubeconfig === undefined
       ? inClusterAccess(config.inCluster!, config.serviceAccountFolder)
       : await kubeconfigAccess(config.kubeconfig, config.context);
-  await using cluster = openKubernetes(access);
   const log = createLog("agent", config.logLevel);
+  await using cluster = openKubernetes(access, { turnedAway: tellTurnedAway(log, systemClock) });
   await runAgent({
     cluster,
     namespace: config.namespace,

@@ -51,6 +51,8 @@ export interface Cluster extends AsyncDisposable {
   kindOf(apiVersion: string, kind: string, signal?: AbortSignal): Promise<KindInfo | undefined>;
   /** The same, or the kind under the version that the server prefers when it does not serve this one. */
   servedKind(apiVersion: string, kind: string, signal?: AbortSignal): Promise<KindInfo | undefined>;
+  /** As discovery showed it last: it is not asked anew for what did not exist then. For what few servers have. */
+  knownKind(apiVersion: string, kind: string, signal?: AbortSignal): Promise<KindInfo | undefined>;
   /** The same server, asked in this user's name and with this user's rights alone. Closing it closes nothing. */
   as(user: string): Cluster;
   /** Server-side apply as `fieldManager`; the answer is the object as the server stored it. */
@@ -72,4 +74,4 @@ export interface Cluster extends AsyncDisposable {
 }
 
 /** What finds and follows objects, and changes none: writes for Applications go through a Writer. */
-export type ClusterReader = Pick<Cluster, "kindOf" | "servedKind" | "get" | "list" | "watch">;
+export type ClusterReader = Pick<Cluster, "kindOf" | "servedKind" | "knownKind" | "get" | "list" | "watch">;

@@ -10,6 +10,8 @@ export type Kinds = {
   readonly find: Cluster["kindOf"];
   /** This version, or else the one that the server prefers: an object is the same under each. */
   readonly findAny: Cluster["servedKind"];
+  /** Exactly this version, as it was last seen. */
+  readonly findKnown: Cluster["knownKind"];
   /** The server did not know a path that was thought to be there. */
   doubt(): void;
 };
@@ -53,6 +55,7 @@ export function createKinds(transport: Transport): Kinds {
         [...discovered.kinds.values()].find((info) => info.group === group && info.kind === kind);
       return look(any, { group, kind }, signal);
     },
+    findKnown: async (apiVersion, kind, signal) => exactly(apiVersion, kind)(await (known ?? refresh(signal))),
     doubt: () => void (known = undefined),
   };
 }

@@ -9,7 +9,7 @@ import {
 } from "#agent/cluster/cluster.ts";
 import { ApiError, KindUnavailable, ServerAway, UnknownKind, WatchExpired } from "#agent/cluster/errors.ts";
 import { createKinds, type Kinds } from "#agent/cluster/kinds.ts";
-import { inNameOf, openTransport, type Transport } from "#agent/cluster/transport.ts";
+import { inNameOf, openTransport, type Transport, type TransportOptions } from "#agent/cluster/transport.ts";
 import { guardSilence, readWatch, silenceLimitMs } from "#agent/cluster/watch.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf } from "#lib/log.ts";
@@ -26,11 +26,13 @@ export type KubernetesOptions = {
   readonly clock?: Clock;
   /** Another field manager than the agent's. */
   readonly manager?: string;
+  readonly turnedAway?: TransportOptions["turnedAway"];
 };
 
 /** A real cluster. Opens no connection before the first call. */
 export function openKubernetes(access: Access, options: KubernetesOptions = {}): Cluster {
-  const transport = openTransport(access);
+  const { turnedAway } = options;
+  const transport = openTransport(access, turnedAway === undefined ? {} : { turnedAway });
   return clusterOn(transport, createKinds(transport), options);
 }
 
@@ -74,6 +76,7 @@ function clusterOn(transport: Transport, kinds: Kinds, options: KubernetesOption
     },
     kindOf: (...asked) => kinds.find(...asked),
     servedKind: (...asked) => kinds.findAny(...asked),
+    knownKind: (...asked) => kinds.findKnown(...asked),
     as: (user) => clusterOn(inNameOf(transport, user), kinds, options),
     async apply(object, { force = false, dryRun = false, signal } = {}) {
       const path = await pathTo(object, signal);

@@ -31,7 +31,13 @@ export type Transport = AsyncDisposable & {
   stream(call: Call): Promise<AsyncIterable<Uint8Array>>;
 };
 
-export function openTransport(access: Access, options: { clock?: Clock } = {}): Transport {
+export type TransportOptions = {
+  readonly clock?: Clock;
+  /** Told of each request that priority and fairness turned away, and how long it waits to be sent again. */
+  readonly turnedAway?: (waitMs: number) => void;
+};
+
+export function openTransport(access: Access, options: TransportOptions = {}): Transport {
   const clock = options.clock ?? systemClock;
   const retired = new Set<Connections>();
   let current: { readonly of: string; readonly connections: Connections } | undefined;
@@ -83,7 +89,9 @@ export function openTransport(access: Access, options: { clock?: Clock } = {}): 
         if (!isSame(before, credentials)) continue;
       }
       if (status !== 429 || attempt === turnedAwayTries) throw refusal;
-      await clock.sleep(waitOf(refusal.retryAfterMs ?? 1_000), { signal: call.signal });
+      const waitMs = waitOf(refusal.retryAfterMs ?? 1_000);
+      options.turnedAway?.(waitMs);
+      await clock.sleep(waitMs, { signal: call.signal });
     }
   };
   return {

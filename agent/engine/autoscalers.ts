@@ -1,4 +1,4 @@
-import type { ClusterReader, KindInfo } from "#agent/cluster/cluster.ts";
+import type { ClusterReader, KindInfo, Selection } from "#agent/cluster/cluster.ts";
 import { ApiError } from "#agent/cluster/errors.ts";
 import { valueAt } from "#agent/drift/paths.ts";
 import type { Clock } from "#lib/clock.ts";
@@ -8,7 +8,7 @@ import { groupOf, refKey, refOf, type KubeObject } from "#proto/object.ts";
 
 /** Which objects an autoscaler of this cluster scales, whoever made the autoscaler. */
 export type Autoscalers = {
-  /** Begins to follow them; resolves when all that are there are known. Again: looks for kinds that came since. */
+  /** Begins to follow them; resolves when all that are there are known. Again: follows kinds that came since, now and then. */
   start(): Promise<void>;
   scales(key: string): boolean;
   /** Asks the server for those of one namespace: a scale may be seen before the autoscaler that made it. */
@@ -20,6 +20,8 @@ const kinds = [
   { apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler" },
   { apiVersion: "keda.sh/v1alpha1", kind: "ScaledObject" },
 ] as const;
+/** KEDA that came since makes itself known by what it makes; without that, an apply so much later asks for it. */
+const newKindsMs = 600_000;
 // Refused once, refused for long: a missing permission is not asked for every half minute.
 const retries = { firstMs: 1_000, capMs: 300_000 };
 
@@ -37,6 +39,7 @@ export function createAutoscalers(parts: Parts, released: (key: string) => void)
   const { cluster, clock, log, signal } = parts;
   const targets = new Map<string, string>();
   const following = new Map<string, { kind: KindInfo; first: Promise<void>; ended: Promise<void> }>();
+  let discoveredAt = clock.monotonic();
   const scales = (key: string): boolean => [...targets.values()].includes(key);
 
   const note = (autoscaler: KubeObject, isThere: boolean): void => {
@@ -47,7 +50,21 @@ export function createAutoscalers(parts: Parts, released: (key: string) => void)
     else targets.set(key, target);
     if (before !== undefined && before !== target && !scales(before)) released(before);
     // KEDA makes one of these for each of its own: its kind is served from now on at the latest.
-    if (isOfKeda(autoscaler)) void start().catch(() => undefined);
+    if (isOfKeda(autoscaler)) void followAll(true).catch(() => undefined);
+  };
+
+  /** Gives the version to watch from; what was listed is not held by the watch that follows. */
+  const listAll = async (kind: KindInfo, namespace: string | undefined, selection: Selection): Promise<string> => {
+    const { items, resourceVersion } = await cluster.list(kind, selection);
+    const there = new Set(items.map((item) => refKey(refOf(item))));
+    const prefix = `${kind.group}/${kind.kind}/${namespace === undefined ? "" : `${namespace}/`}`;
+    for (const item of items) note(item, true);
+    for (const [key, target] of targets)
+      if (key.startsWith(prefix) && !there.has(key)) {
+        targets.delete(key);
+        if (!scales(target)) released(target);
+      }
+    return resourceVersion;
   };
 
   const follow = async (kind: KindInfo, namespace: string | undefined, known: () => void): Promise<void> => {
@@ -57,16 +74,7 @@ export function createAutoscalers(parts: Parts, released: (key: string) => void)
     while (!signal.aborted) {
       try {
         if (from === undefined) {
-          const { items, resourceVersion } = await cluster.list(kind, selection);
-          const there = new Set(items.map((item) => refKey(refOf(item))));
-          const prefix = `${kind.group}/${kind.kind}/${namespace === undefined ? "" : `${namespace}/`}`;
-          for (const item of items) note(item, true);
-          for (const [key, target] of targets)
-            if (key.startsWith(prefix) && !there.has(key)) {
-              targets.delete(key);
-              if (!scales(target)) released(target);
-            }
-          from = resourceVersion;
+          from = await listAll(kind, namespace, selection);
           known();
         }
         for await (const event of cluster.watch(kind, from, selection)) {
@@ -88,10 +96,13 @@ export function createAutoscalers(parts: Parts, released: (key: string) => void)
     }
   };
 
-  const start = async (): Promise<void> => {
+  const followAll = async (isToDiscover: boolean): Promise<void> => {
+    if (isToDiscover) discoveredAt = clock.monotonic();
     for (const { apiVersion, kind } of kinds) {
       if (following.has(kind)) continue;
-      const info = await cluster.kindOf(apiVersion, kind, signal);
+      const info = await (isToDiscover
+        ? cluster.kindOf(apiVersion, kind, signal)
+        : cluster.knownKind(apiVersion, kind, signal));
       if (info === undefined || following.has(kind)) continue;
       const all = (parts.namespaces ?? [undefined]).map((namespace) => {
         let known = (): void => undefined;
@@ -108,9 +119,10 @@ export function createAutoscalers(parts: Parts, released: (key: string) => void)
   };
 
   return {
-    start,
+    start: () => followAll(clock.monotonic() - discoveredAt > newKindsMs),
     scales,
     async look(namespace) {
+      await followAll(true);
       for (const { kind } of following.values())
         try {
           for (const item of (await cluster.list(kind, { namespace, signal })).items) note(item, true);

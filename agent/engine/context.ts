@@ -16,6 +16,7 @@ import type { ApplicationName } from "#proto/ids.ts";
 import { parseRefKey, type KubeObject } from "#proto/object.ts";
 import type { Autoscalers } from "./autoscalers.ts";
 import type { Causes } from "./causes.ts";
+import type { Suspicion } from "./judge.ts";
 import { entryOf, type ApplicationState, type Model, type Tracked } from "./model.ts";
 
 /** What every part of the engine works with. */
@@ -45,6 +46,8 @@ export type Context = {
   healthOf(object: KubeObject): Health;
   /** An apply of this object has its answer and its baseline: events that were held are judged now. */
   released(tracked: Tracked): void;
+  /** What was seen of this object since its heal began; whoever takes it heals it. */
+  newerSuspicion(key: string): Suspicion | undefined;
   /** Looks at this object again, by name. */
   look(key: string): void;
   /** Saves this Application's head soon: something in it changed without an apply. */

@@ -77,6 +77,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     until: (...asked) => telling.until(...asked),
     healthOf: (object) => healthOf(object, clock.now(), healthRules.now),
     released: (tracked) => judgeHeld(context, tracked, (...suspected) => healers.suspect(...suspected)),
+    newerSuspicion: (key) => healers.takeNewer(key),
     look: (key) => healers.look(key),
     remember(application) {
       application.isUnsaved = true;

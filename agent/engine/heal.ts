@@ -22,13 +22,17 @@ import { foreignOf, knowScaler, yielding } from "./yielding.ts";
 
 /** Looks into one suspicion, and makes the object again what was applied, as far as its Application's policy lets it. */
 export async function heal(context: Context, key: string, suspicion: Suspicion): Promise<Again> {
-  const found = await caseOf(context, key, suspicion);
+  let found = await caseOf(context, key, suspicion);
   if (found === undefined || typeof found === "number") return found;
+  if (found.seen !== undefined && (await knowScaler(context, key, found.desired.object, found.seen))) {
+    // Asking took time: what was seen meanwhile is the same drift and more, and is told and healed as one.
+    found = await caseOf(context, key, context.newerSuspicion(key) ?? suspicion);
+    if (found === undefined || typeof found === "number") return found;
+  }
   const { tracked, run, seen, desired } = found;
   const now = context.clock.now();
   const frozen = run.delivery.healingFrozen;
   const isFrozen = frozen !== null && (frozen.untilMs === null || now < frozen.untilMs);
-  if (seen !== undefined) await knowScaler(context, key, desired.object, seen);
   // What is there once is no matter of drift; that it is made again is a write like any other.
   const isOnce = desired.once === true;
   if (isOnce && seen !== undefined) {

@@ -15,6 +15,8 @@ export type Healers = {
   suspect(key: string, suspicion: Suspicion): void;
   /** Looks at an object by its name, unless something is suspected of it already. */
   look(key: string): void;
+  /** What waits of an object that is being healed: whoever takes it heals it. */
+  takeNewer(key: string): Suspicion | undefined;
   readonly isIdle: boolean;
   idle(): Promise<void>;
   close(): Promise<void>;
@@ -60,6 +62,11 @@ export function createHealers(context: Context): Healers {
   return {
     suspect,
     look,
+    takeNewer(key) {
+      const newer = suspicions.get(key);
+      suspicions.delete(key);
+      return newer;
+    },
     get isIdle() {
       return worker.isIdle;
     },

@@ -28,10 +28,17 @@ export function mayOwnAgain(context: Context, key: string, owned: Owned, desired
   return owned.yielded.some((path) => !still.has(path));
 }
 
-/** A scale may be seen before the autoscaler that made it: then the server is asked, once a change. */
-export async function knowScaler(context: Context, key: string, desired: KubeObject, seen: KubeObject): Promise<void> {
-  if (valueAt(desired, replicasPath) === undefined || owns(seen, replicasPath)) return;
-  if (!context.autoscalers.scales(key)) await context.autoscalers.look(parseRefKey(key).namespace);
+/** A scale may be seen before the autoscaler that made it: then the server is asked, once a change. Gives whether it was. */
+export async function knowScaler(
+  context: Context,
+  key: string,
+  desired: KubeObject,
+  seen: KubeObject,
+): Promise<boolean> {
+  if (valueAt(desired, replicasPath) === undefined || owns(seen, replicasPath)) return false;
+  if (context.autoscalers.scales(key)) return false;
+  await context.autoscalers.look(parseRefKey(key).namespace);
+  return true;
 }
 
 /** Fields of others in an object of ours, but for what is yielded or excepted. */

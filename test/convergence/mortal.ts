@@ -41,6 +41,7 @@ export function lifeOn(real: Cluster, deleting: (address: ObjectAddress) => void
     version: (signal) => read(() => cluster.version(signal)),
     kindOf: (apiVersion, kind, signal) => read(() => cluster.kindOf(apiVersion, kind, signal)),
     servedKind: (apiVersion, kind, signal) => read(() => cluster.servedKind(apiVersion, kind, signal)),
+    knownKind: (apiVersion, kind, signal) => read(() => cluster.knownKind(apiVersion, kind, signal)),
     as: (user) => mortal(cluster.as(user)),
     get: (address, signal) => read(() => cluster.get(address, signal)),
     list: (kind, selection) => read(() => cluster.list(kind, selection)),

@@ -14,6 +14,7 @@ export function tapped(cluster: Cluster, judged: Judged): Cluster {
     version: (signal) => cluster.version(signal),
     kindOf: (apiVersion, kind, signal) => cluster.kindOf(apiVersion, kind, signal),
     servedKind: (apiVersion, kind, signal) => cluster.servedKind(apiVersion, kind, signal),
+    knownKind: (apiVersion, kind, signal) => cluster.knownKind(apiVersion, kind, signal),
     as: (user) => cluster.as(user),
     apply: (object, options) => cluster.apply(object, options),
     get: (address, signal) => cluster.get(address, signal),

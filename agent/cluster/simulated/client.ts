@@ -56,6 +56,7 @@ export function connectTo(parts: Parts, manager: string, user = ""): Cluster {
     version: async () => parts.version,
     kindOf: async (apiVersion, kind) => infoOf(kinds.find(apiVersion, kind)),
     servedKind: async (apiVersion, kind) => infoOf(anyOf(apiVersion, kind)),
+    knownKind: async (apiVersion, kind) => infoOf(kinds.find(apiVersion, kind)),
     as: (name) => connectTo(parts, manager, name),
     apply: (object, { force = false, dryRun = false, signal } = {}) =>
       write("patch", object, { isDryRun: dryRun, signal }, (kind, own) =>
