@@ -8,7 +8,7 @@ import { EnrolmentRefused, WrongHub } from "#agent/enrol/hub-client.ts";
 import { readKeys, writeKeys, type AgentKeys } from "#agent/enrol/keys.ts";
 import { keepRenewed, renewCredentials } from "#agent/enrol/renew.ts";
 import { withCredentials } from "#agent/enrol/credentials.ts";
-import { startEngine } from "#agent/engine/engine.ts";
+import { startEngine, type Engine } from "#agent/engine/engine.ts";
 import { openPull } from "#agent/pull/pull.ts";
 import { Journal } from "#agent/report/journal.ts";
 import { readKeptJournal } from "#agent/report/keep-journal.ts";
@@ -96,7 +96,12 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   const journal = new Journal(journalEvents, () => clock.now(), kept.events);
   // Ends after the engine, so that nothing is journalled after its last write.
   await using _keeping = kept.keep(journal, () => report?.isConnected() === true);
-  const rest = afterBusyTime(giveBackMemory, restMs, { clock, signal });
+  let opened: Engine | undefined;
+  const giveBack = (): void => {
+    opened?.rest();
+    giveBackMemory();
+  };
+  const rest = afterBusyTime(giveBack, restMs, { clock, signal });
   await using engine = await startEngine({
     cluster,
     clusterId: keys.cluster,
@@ -114,6 +119,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       report?.status(status);
     },
   });
+  opened = engine;
   const reporting = openReport({
     access: () => keys,
     hello: async () => ({

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Json } from "#proto/object.ts";
 
 // Sixteen digits in a row are the fewest that can leave the safe integers; the common document has none and takes the
@@ -63,4 +63,4 @@ function canonicalObject(value: Record<string, unknown>): string {
   return `{${members.map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`).join(",")}}`;
 }
 
-export const sha256Hex = (bytes: string | Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+export const sha256Hex = (bytes: string | Uint8Array): string => hash("sha256", bytes, "hex");

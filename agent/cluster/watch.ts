@@ -72,5 +72,7 @@ async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncIterable<string> 
       if (end > 0) yield rest.toString("utf8", 0, end);
       rest = rest.subarray(end + 1);
     }
+    // A view of no bytes would keep its whole chunk until the next event, which may be days away.
+    if (rest.length === 0) rest = Buffer.alloc(0);
   }
 }

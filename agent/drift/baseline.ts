@@ -21,7 +21,9 @@ export function baselineOf(answer: KubeObject, sent?: KubeObject): Baseline {
   const fields = ownEntry(answer)?.fieldsV1 ?? {};
   const values = ownedValues(fields, answer);
   const sentEmpty = new Set(sent === undefined ? [] : explicitlyEmpty(fields, sent));
-  const empty = values.filter(({ path, value }) => isEmpty(value) || sentEmpty.has(path)).map(({ path }) => path);
+  const empty = sharedEmpty(
+    values.filter(({ path, value }) => isEmpty(value) || sentEmpty.has(path)).map(({ path }) => path),
+  );
   return {
     format: baselineFormat,
     ownershipHash: ownershipHash(fields),
@@ -29,6 +31,10 @@ export function baselineOf(answer: KubeObject, sent?: KubeObject): Baseline {
     empty,
   };
 }
+
+const noPaths: readonly string[] = [];
+/** Most objects have no such path: they share the one list of none. */
+export const sharedEmpty = (empty: readonly string[]): readonly string[] => (empty.length === 0 ? noPaths : empty);
 
 /** The quiet path: ownership first, because a lost path says more than a changed value. */
 export function compare(baseline: Baseline, seen: KubeObject): Comparison {
@@ -50,27 +56,41 @@ export function normalForm(value: Json | undefined): Json {
   return members.length === 0 ? null : Object.fromEntries(members);
 }
 
-export const isEmpty = (value: Json | undefined): boolean => normalForm(value) === null;
+/** Whether its normal form is null, without making it. */
+export function isEmpty(value: Json | undefined): boolean {
+  if (value === undefined || value === null) return true;
+  if (Array.isArray(value)) return value.length === 0;
+  return typeof value === "object" && Object.values(value).every(isEmpty);
+}
 
-function ownershipHash(fields: JsonObject): string {
-  return sha256Hex(canonicalJson(canonicalFields(fields)));
+const ownershipHash = (fields: JsonObject): string => sha256Hex(fieldsText(fields));
+
+/** Canonical JSON of a field set, made at each event of each object: in one go, without the tree between. */
+function fieldsText(fields: JsonObject): string {
+  const members = Object.keys(fields).map((key): [string, string] => [stableKey(key), key]);
+  members.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  return `{${members.map(([name, key]) => `${JSON.stringify(name)}:${fieldsText(fields[key] as JsonObject)}`).join(",")}}`;
 }
 
 // The server's text of a list key is not promised to be stable; its meaning is.
-function canonicalFields(fields: JsonObject): JsonObject {
-  const members = Object.entries(fields).map(([key, inner]): [string, Json] => [
-    key.startsWith("k:") ? `k:${canonicalJson(parseJson(key.slice(2)))}` : key,
-    canonicalFields(inner as JsonObject),
-  ]);
-  return Object.fromEntries(members);
-}
+const stableKey = (key: string): string => (key.startsWith("k:") ? `k:${canonicalJson(parseJson(key.slice(2)))}` : key);
 
 const valueHash = (values: readonly OwnedValue[], empty: ReadonlySet<string>): string =>
   sha256Hex(
     canonicalJson(values.filter(({ path }) => !empty.has(path)).map(({ path, value }) => [path, normalForm(value)])),
   );
 
-const explicitlyEmpty = (fields: JsonObject, sent: KubeObject): string[] =>
-  ownedValues(fields, sent)
+function explicitlyEmpty(fields: JsonObject, sent: KubeObject): string[] {
+  // Most objects hold nothing empty at all.
+  if (!holdsEmpty(sent as Json)) return [];
+  return ownedValues(fields, sent)
     .filter(({ value }) => value !== undefined && isEmpty(value))
     .map(({ path }) => path);
+}
+
+function holdsEmpty(value: Json): boolean {
+  if (value === null) return true;
+  if (typeof value !== "object") return false;
+  const members = Array.isArray(value) ? value : Object.values(value);
+  return members.length === 0 || members.some(holdsEmpty);
+}

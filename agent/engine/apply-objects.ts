@@ -45,12 +45,10 @@ export async function applyStage(
 ): Promise<"goOn" | "refused"> {
   const { todo } = work;
   const keys = [...keysOf(stage.objects)].filter((key) => todo.has(key));
-  await watchKinds(
-    context,
-    stage.objects.filter((object) => todo.has(refKey(refOf(object)))),
-  );
   const unknown = keys.filter((key) => (application.head!.inventory.get(key)?.uid ?? "") === "");
-  for (const key of await absentNamespaces(context, unknown)) work.absent.add(key);
+  const objects = stage.objects.filter((object) => todo.has(refKey(refOf(object))));
+  const [absent] = await Promise.all([absentNamespaces(context, unknown), watchKinds(context, objects)]);
+  for (const key of absent) work.absent.add(key);
   await eachOf(keys, async (key) => {
     for (let attempt = 1; ; attempt += 1) {
       const failure = await applyOne(context, application, work, key, signal);
@@ -223,9 +221,22 @@ export function notCurrent(context: Context, keys: Iterable<string>): string {
 }
 
 export async function watchKinds(context: Context, objects: readonly KubeObject[]): Promise<void> {
-  const kinds = new Map(objects.map(({ apiVersion, kind }) => [`${apiVersion} ${kind}`, { apiVersion, kind }]));
-  for (const { apiVersion, kind } of kinds.values()) await context.watch(apiVersion, kind);
+  await Promise.all(kindsOf(objects).map(({ apiVersion, kind }) => context.watch(apiVersion, kind)));
 }
+
+/** Those that need no discovery, as early as may be; before its objects are applied each kind is watched all the same. */
+export async function watchKnownKinds(context: Context, objects: readonly KubeObject[]): Promise<void> {
+  const begun = kindsOf(objects).map(async ({ apiVersion, kind }) => {
+    if ((await context.cluster.knownKind(apiVersion, kind, context.signal)) !== undefined)
+      await context.watch(apiVersion, kind);
+  });
+  // What could not begin is begun again, and said, by the stage that needs it.
+  await Promise.allSettled(begun);
+}
+
+const kindsOf = (objects: readonly KubeObject[]): { apiVersion: string; kind: string }[] => [
+  ...new Map(objects.map(({ apiVersion, kind }) => [`${apiVersion} ${kind}`, { apiVersion, kind }])).values(),
+];
 
 async function eachOf(keys: readonly string[], work: (key: string) => Promise<void>): Promise<void> {
   const queue = keys.values();

@@ -3,12 +3,21 @@ import type { HooksDone, Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { canonicalJson } from "#proto/json.ts";
 import { lookAgain, lookAtRefused, lookAtUnjudged, lookAtYielded, takeFromOthers } from "./after-apply.ts";
-import { applyStage, describeProblems, notCurrent, retryPassing, untilHealthy, type Work } from "./apply-objects.ts";
-import type { Bundle } from "./bundles.ts";
+import {
+  applyStage,
+  describeProblems,
+  notCurrent,
+  retryPassing,
+  untilHealthy,
+  watchKnownKinds,
+  type Work,
+} from "./apply-objects.ts";
+import type { Bundle, BundleHook } from "./bundles.ts";
 import { record, saveHead, type Context } from "./context.ts";
 import { deleteLeftovers } from "./hook-objects.ts";
 import { hooksDone } from "./hook-record.ts";
 import { HookFailed, runHooks, type BundleRun } from "./hooks.ts";
+import { leaveAsItIs, sameRun, takeBundleIntoUse } from "./leave-applied.ts";
 import { settle, track, type ApplicationState, type Model } from "./model.ts";
 import { pruneSurplus } from "./pruning.ts";
 
@@ -24,11 +33,9 @@ export async function applyRun(
   const { address, slices, sealedKey } = bundle.run;
   const entry: RunEntry = { ...newest, address, slices, sealedKey };
   if (isAsItShallBe(application, entry, bundle)) {
-    application.head = { ...application.head!, run: entry };
-    takeBundleIntoUse(application, bundle);
-    takeFromOthers(context, application);
-    lookAtUnjudged(context, application);
-    return settle(context, application, "Applied", "");
+    application.applied = bundle;
+    bundle.forget();
+    return leaveAsItIs(context, application, entry, bundle);
   }
   application.phase = "Applying";
   application.reason = "";
@@ -42,6 +49,7 @@ export async function applyRun(
     await finish(context, application, entry, before, bundle);
     if (isOtherPolicy) lookAgain(context, application);
     else lookAtYielded(context, application);
+    application.applied = bundle;
     bundle.forget();
     application.lastAppliedAtMs = context.clock.now();
     settle(context, application, "Applied", said);
@@ -67,7 +75,6 @@ async function applyAll(run: BundleRun): Promise<string> {
   const hooks = async (phase: "pre" | "sync" | "post"): Promise<void> => {
     if (!isSameDigest) await runHooks(run, phase);
   };
-  if (bundle.scales) await context.autoscalers.start();
   context.touched(application);
   await beginWithHooks(context, application, entry, bundle);
   await hooks("pre");
@@ -79,8 +86,11 @@ async function applyAll(run: BundleRun): Promise<string> {
   application.applying = new Set(todo);
   takeBundleIntoUse(application, bundle);
   const surplus = [...(application.head?.inventory.keys() ?? [])].some((key) => !desired.has(key));
-  if (todo.size > 0 || surplus || application.head?.run?.digest !== entry.digest)
-    await intend(context, application, entry, bundle, todo);
+  const isNews = todo.size > 0 || surplus || application.head?.run?.digest !== entry.digest;
+  await bothDone(
+    bundle.scales ? context.autoscalers.start() : Promise.resolve(),
+    isNews ? intend(context, application, entry, bundle, todo) : Promise.resolve(),
+  );
   const late = (): Promise<void> => failLate(run);
   const work: Work = { desired, todo, fresh: new Set(), absent: new Set(), late };
   for (const stage of stagesOf([...desired.values()].map(({ object }) => object)))
@@ -156,7 +166,7 @@ async function finish(
   bundle: Bundle,
 ): Promise<void> {
   const { environment } = entry;
-  const gone = before === bundle ? [] : (before?.hooks() ?? []).filter(({ key }) => !isNamed(bundle, key));
+  const gone = before === undefined ? [] : hooksGone(before, bundle);
   if (entry.delivery.prune.enabled && gone.length > 0) {
     const deleted = await deleteLeftovers(context, application, gone);
     const value = { deleted, orphaned: [], blocked: "", planHash: "", plan: [] };
@@ -170,6 +180,12 @@ async function finish(
   lookAtRefused(context, application);
 }
 
+/** Asked of its keys first: to open what ran before for hooks that it never had would be work for nothing. */
+function hooksGone(before: Bundle, bundle: Bundle): BundleHook[] {
+  if ([...before.hookKeys].every((key) => isNamed(bundle, key))) return [];
+  return before.hooks().filter(({ key }) => !isNamed(bundle, key));
+}
+
 function tellRecovered(context: Context, application: ApplicationState): void {
   const { memory, head } = application;
   application.memory = "kept";
@@ -179,12 +195,6 @@ function tellRecovered(context: Context, application: ApplicationState): void {
 }
 
 const isNamed = ({ keys, hookKeys }: Bundle, key: string): boolean => keys.has(key) || hookKeys.has(key);
-
-function takeBundleIntoUse(application: ApplicationState, bundle: Bundle): void {
-  application.bundle = bundle;
-  // A newer one may have come since.
-  if (application.next === bundle) application.next = undefined;
-}
 
 /** A first apply that begins with hooks: what they leave is found again by the bundle, so that is stored before them. */
 async function beginWithHooks(
@@ -202,14 +212,6 @@ const hooksOf = ({ phases }: Bundle, hooks: HooksDone): { hooks?: HooksDone } =>
 
 const needsApply = (owned: Owned | undefined, hash: string): boolean =>
   owned === undefined || owned.baseline === null || owned.applied !== hash;
-
-/** The same objects under the same policy. Another revision may give them, and sealed keys differ each time they are sealed. */
-export const sameRun = (a: RunEntry | null | undefined, b: RunEntry): boolean =>
-  a !== null &&
-  a !== undefined &&
-  a.digest === b.digest &&
-  a.environment === b.environment &&
-  canonicalJson(a.delivery) === canonicalJson(b.delivery);
 
 /** What is about to happen is written down first, so that a crash in the middle orphans nothing and tells no false drift. */
 async function intend(
@@ -248,7 +250,14 @@ async function intend(
     inventory,
     ...hooksOf(bundle, hooks),
   };
-  await saveHead(context, application, application.head);
+  // Watches only read: they begin while the intent is written.
+  const wanted = [...todo].map((key) => bundle.desired().get(key)!.object);
+  await bothDone(saveHead(context, application, application.head), watchKnownKinds(context, wanted));
+}
+
+/** Ends when both have ended, so that nothing goes on behind the back of whoever tries again. */
+async function bothDone(...works: readonly Promise<void>[]): Promise<void> {
+  for (const ended of await Promise.allSettled(works)) if (ended.status === "rejected") throw ended.reason as Error;
 }
 
 /** An object that moves here from another Application keeps what is known of it: it is no first contact. */

@@ -23,6 +23,8 @@ export type Desired = {
 
 export type BundleHook = { readonly key: string; readonly object: KubeObject; readonly hook: Hook };
 
+export type BundleKind = { readonly apiVersion: string; readonly kind: string; readonly isPlaced: boolean };
+
 /**
  * A verified bundle: its identities are kept, its objects are opened when they are needed and forgotten after, because
  * sealed they take a tenth of the room.
@@ -38,6 +40,8 @@ export type Bundle = {
   readonly phases: ReadonlySet<HookPhase>;
   /** Something in it has replicas, which an autoscaler may take. */
   readonly scales: boolean;
+  /** Its kinds, hooks' too; `isPlaced`: some object of the kind names a namespace. */
+  readonly kinds: readonly BundleKind[];
   /** By key, with the agent's label, in the order of the bundle. */
   desired(): ReadonlyMap<string, Desired>;
   /** In the order in which they run. */
@@ -47,12 +51,13 @@ export type Bundle = {
   forget(): void;
 };
 
-/** Throws BundleRefused when the slices are not what the signed entry says. */
+/** `known`: keys that are in memory already, and are shared. Throws BundleRefused when the slices are not what the signed entry says. */
 export function takeBundle(
   run: RunEntry,
   slices: readonly Uint8Array[],
   contentKey: Uint8Array,
   cluster: ClusterId,
+  known: Iterable<string> = [],
   clusterScoped: ReadonlySet<string> = new Set(),
 ): Bundle {
   const open = (): Opened => {
@@ -63,20 +68,37 @@ export function takeBundle(
     );
   };
   let opened: Opened | undefined = open();
+  // No closure may name these two: it would hold for ever what is to be forgotten.
   const { desired, hooks } = opened;
+  const keys = sharingKeys(desired, known);
   return {
     digest: run.digest,
     run,
     slices,
-    keys: new Set(desired.keys()),
+    keys,
     hookKeys: new Set(hooks.map(({ key }) => key)),
     phases: new Set(hooks.flatMap(({ hook }) => hook.phases.map(({ phase }) => phase))),
     scales: [...desired.values()].some(({ object }) => valueAt(object, replicasPath) !== undefined),
+    kinds: kindsIn([...[...desired.values()].map(({ object }) => object), ...hooks.map(({ object }) => object)]),
     desired: () => (opened ??= open()).desired,
     hooks: () => (opened ??= open()).hooks,
-    scoped: (kinds) => takeBundle(run, slices, contentKey, cluster, new Set([...clusterScoped, ...kinds])),
+    scoped: (kinds) => takeBundle(run, slices, contentKey, cluster, keys, new Set([...clusterScoped, ...kinds])),
     forget: () => void (opened = undefined),
   };
+}
+
+/** A set keeps the first of two equal strings. */
+const sharingKeys = (desired: ReadonlyMap<string, Desired>, known: Iterable<string>): Set<string> =>
+  new Set([...[...known].filter((key) => desired.has(key)), ...desired.keys()]);
+
+function kindsIn(objects: readonly KubeObject[]): BundleKind[] {
+  const kinds = new Map<string, BundleKind>();
+  for (const { apiVersion, kind, metadata } of objects) {
+    const name = `${apiVersion} ${kind}`;
+    const isPlaced = metadata.namespace !== undefined || kinds.get(name)?.isPlaced === true;
+    kinds.set(name, { apiVersion, kind, isPlaced });
+  }
+  return [...kinds.values()];
 }
 
 type Opened = { readonly desired: ReadonlyMap<string, Desired>; readonly hooks: readonly BundleHook[] };

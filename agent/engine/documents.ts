@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { BundleRefused } from "#proto/bundle.ts";
-import { sameRun } from "./apply-run.ts";
+import { sameRun } from "./leave-applied.ts";
 import { verifyDesiredState } from "#proto/envelope.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import type { BlobAddress } from "#proto/ids.ts";
@@ -73,7 +73,7 @@ export async function fetchBundles(context: Context, trust: Trust, fetch: FetchB
         { attributes, parent: application.traceparent },
         async () => {
           const slices = await fetch(entry.address, entry.slices, context.signal);
-          return withScopes(context, open(context, trust, entry, slices));
+          return withScopes(context, open(context, trust, entry, slices, application.head?.inventory.keys()));
         },
       );
       // A newer document may have come meanwhile, and its bundle before this one.
@@ -123,7 +123,10 @@ export async function openStored(
   const run = application.head?.run;
   if (run === undefined || run === null) return undefined;
   try {
-    application.bundle = await withScopes(context, open(context, trust, run, slices.get(run.address) ?? []));
+    application.bundle = await withScopes(
+      context,
+      open(context, trust, run, slices.get(run.address) ?? [], application.head?.inventory.keys()),
+    );
     application.bundle.forget();
     return undefined;
   } catch (error) {
@@ -133,9 +136,15 @@ export async function openStored(
 
 export const fetchRetryMs = (attempt: number): number => backoffMs(retries, attempt);
 
-function open(context: Context, trust: Trust, run: RunEntry, slices: readonly Uint8Array[]) {
+function open(
+  context: Context,
+  trust: Trust,
+  run: RunEntry,
+  slices: readonly Uint8Array[],
+  known?: Iterable<string>,
+): Bundle {
   const contentKey = openKey(run.sealedKey, trust.sealingKey, { cluster: context.clusterId, digest: run.digest });
-  return takeBundle(run, slices, contentKey, context.clusterId);
+  return takeBundle(run, slices, contentKey, context.clusterId, known);
 }
 
 function tellRefusal(context: Context, application: ApplicationState, error: unknown): void {

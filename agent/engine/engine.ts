@@ -60,6 +60,8 @@ export type Engine = AsyncDisposable & {
   order(): { epoch: number; generation: bigint };
   /** Receipts again, for a hub that lost them. */
   repeatReceipts(): void;
+  /** Nothing has happened for a while: what was opened for it is given back. */
+  rest(): void;
   /** Resolves when nothing is being fetched, applied or healed. */
   settled(): Promise<void>;
 };
@@ -135,6 +137,9 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     order: () => ({ epoch: model.document?.state.epoch ?? 0, generation: model.document?.state.generation ?? 0n }),
     repeatReceipts() {
       for (const application of model.applications.values()) repeatReceipt(context, application);
+    },
+    rest() {
+      for (const { bundle, next } of model.applications.values()) for (const one of [bundle, next]) one?.forget();
     },
     async settled() {
       do {

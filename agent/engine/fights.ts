@@ -13,8 +13,8 @@ export function isFought(tracked: Tracked, monotonicMs: number): boolean {
     tracked.backoffStep = 0;
   }
   const isContested = tracked.backoffStep > 0;
-  tracked.heals = tracked.heals.filter((at) => isContested || monotonicMs - at < windowMs).slice(-healsInWindow + 1);
-  tracked.heals.push(monotonicMs);
+  const before = tracked.heals.filter((at) => isContested || monotonicMs - at < windowMs);
+  tracked.heals = [...before.slice(-healsInWindow + 1), monotonicMs];
   return isContested || tracked.heals.length >= healsInWindow;
 }
 

@@ -31,7 +31,7 @@ export type Tracked = {
   held: Exclude<WatchEvent, { type: "BOOKMARK" }> | undefined;
   episode: Episode | undefined;
   /** Monotonic times of the last heals, for telling a fight. */
-  heals: number[];
+  heals: readonly number[];
   /** Contested: no heal before this monotonic time. */
   notBefore: number;
   backoffStep: number;
@@ -52,6 +52,8 @@ export type ApplicationState = {
   memory: "kept" | "none" | "lost";
   /** Of `head.run`. */
   bundle: Bundle | undefined;
+  /** A bundle of which every object was seen to be applied, so that to say so again it need not be opened. */
+  applied: Bundle | undefined;
   /** Of the newest run entry, while it is not being applied yet: what runs is healed to `bundle` until then. */
   next: Bundle | undefined;
   phase: Phase;
@@ -123,6 +125,7 @@ export function applicationOf(model: Model, name: ApplicationName): ApplicationS
     head: undefined,
     memory: "none",
     bundle: undefined,
+    applied: undefined,
     next: undefined,
     phase: "Held",
     reason: "",
@@ -146,6 +149,9 @@ export function applicationOf(model: Model, name: ApplicationName): ApplicationS
 
 export const unseen: Health = { state: "Unknown", reason: "not seen yet" };
 
+/** Shared, as few objects were ever healed. */
+const none: readonly number[] = [];
+
 export function track(model: Model, key: string, application: ApplicationName): Tracked {
   const known = model.tracked.get(key);
   if (known !== undefined) {
@@ -163,7 +169,7 @@ export function track(model: Model, key: string, application: ApplicationName): 
     inFlight: undefined,
     held: undefined,
     episode: undefined,
-    heals: [],
+    heals: none,
     notBefore: 0,
     backoffStep: 0,
     looked: "",

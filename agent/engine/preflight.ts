@@ -1,6 +1,7 @@
 import { forbiddenWhole } from "#agent/authority/limits.ts";
 import { notAllowedHere } from "#agent/authority/writer.ts";
 import { identityOf } from "#agent/authority/authority.ts";
+import type { KindInfo } from "#agent/cluster/cluster.ts";
 import { UnknownKind } from "#agent/cluster/errors.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { describeRef, kindDefinedBy, parseRefKey, type KubeObject } from "#proto/object.ts";
@@ -48,15 +49,23 @@ async function notServed(
   const definitions = objects.filter(({ object }) => object.kind === "CustomResourceDefinition");
   const defined = new Set(definitions.map(({ object }) => kindDefinedBy(object).kind));
   const unknown = new Map<string, Problem>();
+  const found = new Map<string, KindInfo>();
+  /** Once a kind that is there: a thousand objects are of a few. */
+  const find = async (apiVersion: string, kind: string, isOwned: boolean): Promise<KindInfo | undefined> => {
+    const name = `${isOwned} ${apiVersion} ${kind}`;
+    const info =
+      found.get(name) ??
+      (await (isOwned ? cluster.servedKind(apiVersion, kind, signal) : cluster.kindOf(apiVersion, kind, signal)));
+    if (info !== undefined) found.set(name, info);
+    return info;
+  };
   for (const { key, object } of objects) {
     const { apiVersion, kind, metadata } = object;
     const { group } = parseRefKey(key);
     if (defined.has(`${group}/${kind}`)) continue;
     // What is owned already is applied under the version that is served instead.
     const isOwned = (application.head?.inventory.get(key)?.applied ?? "") !== "";
-    const info = await (isOwned
-      ? cluster.servedKind(apiVersion, kind, signal)
-      : cluster.kindOf(apiVersion, kind, signal));
+    const info = await find(apiVersion, kind, isOwned);
     if (info === undefined) {
       const other = await cluster.servedKind(apiVersion, kind, signal);
       const also = other === undefined ? "" : `; it serves ${other.group}/${other.version}`;

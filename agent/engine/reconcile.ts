@@ -4,6 +4,7 @@ import { blockedBecause } from "./blocked.ts";
 import type { Bundle } from "./bundles.ts";
 import type { Context } from "./context.ts";
 import { waitsBecause } from "./depends.ts";
+import { leaveApplied } from "./leave-applied.ts";
 import { bundleOf, entryOf, settle, type ApplicationState } from "./model.ts";
 import { refusalOf } from "./preflight.ts";
 import { removeWhole } from "./pruning.ts";
@@ -43,6 +44,7 @@ async function run(context: Context, application: ApplicationState, entry: RunEn
     const scoped = await withScopes(context, bundle);
     signal.throwIfAborted();
     if (scoped !== bundle) takeInstead(application, bundle, scoped);
+    if (await leaveApplied(context, application, entry, scoped, signal)) return;
     const refused = await refusalOf(context, application, entry, scoped);
     signal.throwIfAborted();
     if (refused !== undefined) return settle(context, application, "Blocked", refused);

@@ -37,12 +37,9 @@ async function asServed({ cluster, signal }: Context, object: KubeObject): Promi
 /** Without the namespaces of objects that have none by their kind: only the server knows that of kinds whose definition is elsewhere. */
 export async function withScopes({ cluster, signal }: Context, bundle: Bundle): Promise<Bundle> {
   const clusterScoped = new Set<string>();
-  const looked = new Set<string>();
-  for (const { object } of [...bundle.desired().values(), ...bundle.hooks()]) {
-    const { apiVersion, kind, metadata } = object;
+  for (const { apiVersion, kind, isPlaced } of bundle.kinds) {
     const name = `${groupOf(apiVersion)}/${kind}`;
-    if (metadata.namespace === undefined || looked.has(name)) continue;
-    looked.add(name);
+    if (!isPlaced || clusterScoped.has(name)) continue;
     // What is not known yet keeps what Git says, and is looked at again before it is applied.
     const info = await cluster.servedKind(apiVersion, kind, signal).catch(() => undefined);
     if (info?.namespaced === false) clusterScoped.add(name);

@@ -4,7 +4,9 @@ import type { Json, JsonObject, KubeObject } from "#proto/object.ts";
 export type Health = { readonly state: HealthState; readonly reason: string };
 export type HealthState = "Current" | "InProgress" | "Failed" | "Terminating" | "NotFound" | "Unknown";
 
-export const current = (reason = ""): Health => ({ state: "Current", reason });
+/** One for all that are well: thousands of objects are, at each moment. */
+const well: Health = { state: "Current", reason: "" };
+export const current = (reason = ""): Health => (reason === "" ? well : { state: "Current", reason });
 export const inProgress = (reason: string): Health => ({ state: "InProgress", reason });
 export const failed = (reason: string): Health => ({ state: "Failed", reason });
 export const unknown = (reason: string): Health => ({ state: "Unknown", reason });

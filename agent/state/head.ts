@@ -1,5 +1,5 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import type { Baseline } from "#agent/drift/baseline.ts";
+import { sharedEmpty, type Baseline } from "#agent/drift/baseline.ts";
 import type { Delivery, RunEntry } from "#proto/desired-state.ts";
 import { applicationName, blobAddress, bundleDigest, environmentName, revision } from "#proto/ids.ts";
 import type { ApplicationName, BundleDigest, EnvironmentName } from "#proto/ids.ts";
@@ -107,8 +107,17 @@ export function decodeHead(
 
 export const encodeChunk = (entries: Iterable<readonly [string, Owned]>): Buffer => pack(Object.fromEntries(entries));
 
-export const decodeChunk = (bytes: Uint8Array): Inventory =>
-  new Map(Object.entries(unpack<Record<string, Owned>>(bytes, "inventory chunk")));
+export function decodeChunk(bytes: Uint8Array): Inventory {
+  const entries = Object.entries(unpack<Record<string, Owned>>(bytes, "inventory chunk"));
+  return new Map(entries.map(([key, owned]) => [key, sparing(owned)]));
+}
+
+/** The same entry, sharing what thousands have in common. */
+function sparing(owned: Owned): Owned {
+  const { baseline } = owned;
+  if (baseline === null) return owned;
+  return { ...owned, baseline: { ...baseline, empty: sharedEmpty(baseline.empty) } };
+}
 
 export const sameOwned = (a: Owned | undefined, b: Owned | undefined): boolean =>
   a === b ||
