@@ -88,6 +88,7 @@ export const survivalCases: readonly DriftCase[] = [
     async run(world) {
       const web = deployment(world, { replicas: 2 });
       await world.deploy([web], { drift: "report" });
+      await takenUp(world, web);
       return world.observe(async () => {
         await world.edit(web, { "spec.paused": true, "spec.replicas": 3 });
         await world.caughtUp();
@@ -255,8 +256,18 @@ async function writingStatusAfter<Verb extends "list" | "apply">(
       [verb]: (...given: Parameters<Cluster[Verb]>) => around(cluster, given),
     }),
   );
+  await takenUp(world, object);
   await world.stop();
   await world.start();
   await world.caughtUp();
   isAwaited = true;
+}
+
+/** The Deployment controller notes its revision in each: a change of content that belongs to no case. */
+async function takenUp(world: World, object: KubeObject): Promise<void> {
+  if (world.backend.plane === undefined) return;
+  await world.until(
+    async () => (await world.get(object)).metadata.annotations?.["deployment.kubernetes.io/revision"] !== undefined,
+  );
+  await world.caughtUp();
 }
