@@ -1,3 +1,4 @@
+import { AddressRefused } from "#hub/git/address.ts";
 import { describeFollow, followOf, type Follow } from "#hub/decide/inputs.ts";
 import type { Fleet, Repository } from "#hub/fleet/fleet.ts";
 import { accessOf, type AccessParts, type DeclaredAccess } from "#hub/loop/credentials.ts";
@@ -22,6 +23,9 @@ export type SourceSet = {
 /** The fleet's own repository is called so wherever one is named. */
 export const fleetName = "fleet";
 
+/** A mirror that could not be made, for the disk is full or a program is not there, is tried again so often. */
+const openAgainMs = 30_000;
+
 export type SourceSetParts = {
   readonly url: string;
   readonly branch: string;
@@ -36,7 +40,7 @@ export type SourceSetParts = {
 export async function openSourceSet(parts: SourceSetParts): Promise<SourceSet> {
   const { options } = parts;
   const sources = new Map<string, Source>();
-  const followed = new Map<string, string>();
+  const followed = new WeakMap<Source, string>();
   const refused = new Map<string, string>();
   const fleetSource = await openSource(
     {
@@ -62,13 +66,23 @@ export async function openSourceSet(parts: SourceSetParts): Promise<SourceSet> {
     } catch (error) {
       refused.set(name, reasonOf(error));
       options.log.error({ repository: name, because: reasonOf(error) }, "a repository is not followed");
+      // What its document says must change first; a full disk passes.
+      if (!(error instanceof AddressRefused)) tryAgain(name);
     }
   };
+  const tryAgain = (name: string): void =>
+    void options.clock.sleep(openAgainMs, { signal: options.signal }).then(
+      () => {
+        const declared = parts.fleet().repositories.get(name);
+        if (declared !== undefined && refused.has(name)) void openOne(declared);
+      },
+      () => undefined,
+    );
   /** Something else is followed of it: it may be there already, or must be fetched. */
   const lookAgain = (source: Source): void => {
     const now = JSON.stringify(source.follows().map(describeFollow).sort());
-    if ((followed.get(source.url) ?? now) !== now) source.following.poke();
-    followed.set(source.url, now);
+    if ((followed.get(source) ?? now) !== now) source.following.poke();
+    followed.set(source, now);
   };
   lookAgain(fleetSource);
 

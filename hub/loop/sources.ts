@@ -73,8 +73,8 @@ export async function openSource(access: SourceAccess, options: SourceOptions): 
   const { clock, log } = options;
   const stopped = new AbortController();
   const signal = AbortSignal.any([options.signal, stopped.signal]);
-  // By address: a Repository that is renamed keeps its mirror, one whose address changes starts anew.
-  const folder = sha256Hex(url).slice(0, 16);
+  // A mirror has one owner: two Repositories of one address have credentials of their own, and what each may read.
+  const folder = sha256Hex(`${name} ${url}`).slice(0, 16);
   const mirror = await openMirror({
     url,
     ...access.remote,
