@@ -5,7 +5,7 @@ import {
   type ServerDuplexStream,
   type ServerUnaryCall,
 } from "@grpc/grpc-js";
-import { authenticate, type KeyOnRecord } from "#hub/agents/authenticate.ts";
+import { authenticate, authorityOf, type KeyOnRecord } from "#hub/agents/authenticate.ts";
 import { agentServerCredentials } from "#hub/agents/credentials.ts";
 import type { Enrolled, Enrolment } from "#hub/agents/enrol.ts";
 import { runSession, type Session, type SessionHandler } from "#hub/agents/session.ts";
@@ -46,6 +46,7 @@ export type Agents = AsyncDisposable & {
 
 export async function startAgents(options: AgentsOptions): Promise<Agents> {
   const { listen, tls, enrolment, clock, log } = options;
+  const ca = authorityOf(tls.ca);
   const sessions = new Map<ClusterId, Session>();
   let lastEpoch = 0n;
   const nextEpoch = (): bigint => {
@@ -62,7 +63,7 @@ export async function startAgents(options: AgentsOptions): Promise<Agents> {
   server.addService(AgentServiceService, {
     session: (call: ServerDuplexStream<AgentMessage, HubMessage>) => {
       const certificate = call.getAuthContext().sslPeerCertificate?.raw;
-      const caller = authenticate(certificate, { caPem: tls.ca, nowMs: clock.now(), record: options.record });
+      const caller = authenticate(certificate, { ca, nowMs: clock.now(), record: options.record });
       if (!caller.ok) return void call.emit("error", { code: grpcStatus.UNAUTHENTICATED, details: caller.because });
       void runSession(call, caller.cluster, { ...options, sessions, nextEpoch }).catch((error: unknown) =>
         log.error({ cluster: caller.cluster, because: reasonOf(error) }, "a session broke"),

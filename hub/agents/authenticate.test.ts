@@ -4,7 +4,7 @@ import { createPublicKey, X509Certificate, webcrypto } from "node:crypto";
 import { credentials, Metadata, Server, status, type ServiceError } from "@grpc/grpc-js";
 import * as x509 from "@peculiar/x509";
 import { expect, test } from "vitest";
-import { authenticate } from "#hub/agents/authenticate.ts";
+import { authenticate, authorityOf } from "#hub/agents/authenticate.ts";
 import { agentServerCredentials } from "#hub/agents/credentials.ts";
 import {
   AgentServiceClient,
@@ -60,7 +60,7 @@ test("lets in the exact name with the exact key, over real TLS, and says why to 
   const hub = new Server();
   const session: AgentServiceServer["session"] = (call) => {
     const raw = call.getAuthContext().sslPeerCertificate?.raw;
-    const caller = authenticate(raw, { caPem: ours.pem, nowMs: Date.now(), record });
+    const caller = authenticate(raw, { ca: authorityOf(ours.pem), nowMs: Date.now(), record });
     call.emit("error", {
       code: status.UNAUTHENTICATED,
       details: caller.ok ? `hello ${caller.cluster}` : caller.because,
@@ -106,7 +106,7 @@ test("refuses a foreign authority's certificate, and one outside its dates, by i
   const own = await ours.issue(uri("eu-1"));
   const judge = (pem: string, nowMs = Date.now()) => {
     const record = () => ({ spki: spkiOf(pem), revoked: null });
-    const caller = authenticate(new X509Certificate(pem).raw, { caPem: ours.pem, nowMs, record });
+    const caller = authenticate(new X509Certificate(pem).raw, { ca: authorityOf(ours.pem), nowMs, record });
     return caller.ok ? caller.cluster : caller.because;
   };
   expect(judge(own.pem)).toBe("eu-1");

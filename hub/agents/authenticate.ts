@@ -1,10 +1,18 @@
-import { X509Certificate } from "node:crypto";
+import { X509Certificate, type KeyObject } from "node:crypto";
 import { clusterId, isDnsLabel, type ClusterId } from "#proto/ids.ts";
 
 export type KeyOnRecord = { readonly spki: string; readonly revoked: unknown };
 export type Caller =
   | { readonly ok: true; readonly cluster: ClusterId }
   | { readonly ok: false; readonly because: string };
+
+/** A CA as its certificate says it, read once: thousands of agents come back at the same time. */
+export type Authority = { readonly certificate: X509Certificate; readonly publicKey: KeyObject };
+
+export function authorityOf(pem: string): Authority {
+  const certificate = new X509Certificate(pem);
+  return { certificate, publicKey: certificate.publicKey };
+}
 
 const spiffe = /^URI:spiffe:\/\/plumbline\/cluster\/([a-z0-9-]+)$/;
 
@@ -15,15 +23,15 @@ const spiffe = /^URI:spiffe:\/\/plumbline\/cluster\/([a-z0-9-]+)$/;
 export function authenticate(
   certificate: Uint8Array | undefined,
   options: {
-    readonly caPem: string;
+    readonly ca: Authority;
     readonly nowMs: number;
     readonly record: (cluster: ClusterId) => KeyOnRecord | undefined;
   },
 ): Caller {
   if (certificate === undefined) return refuse("a client certificate is needed");
   const own = new X509Certificate(certificate);
-  const ca = new X509Certificate(options.caPem);
-  if (own.ca || !own.checkIssued(ca) || !own.verify(ca.publicKey)) return refuse("certificate is not of this hub's CA");
+  if (own.ca || !own.checkIssued(options.ca.certificate) || !own.verify(options.ca.publicKey))
+    return refuse("certificate is not of this hub's CA");
   if (options.nowMs < own.validFromDate.getTime()) return refuse(`certificate is not valid before ${own.validFrom}`);
   if (options.nowMs > own.validToDate.getTime()) return refuse(`certificate ended ${own.validTo}: renew it`);
   const name = spiffe.exec(own.subjectAltName ?? "")?.[1];

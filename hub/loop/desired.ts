@@ -45,9 +45,11 @@ export class DesiredStates {
 
   /** Takes a document from the stream or from an agent's Hello, if it verifies and is newer than what is known. */
   learn(cluster: ClusterId, bytes: Uint8Array): "newer" | "known" | "refused" {
+    const known = this.#known.get(cluster);
+    // A returning agent shows what the stream has shown already, byte for byte: those bytes were verified.
+    if (known !== undefined && Buffer.compare(known.bytes, bytes) === 0) return "known";
     const verdict = verifyDesiredState(bytes, { rootKey: this.#rootKey, cluster, now: 0, isStored: true });
     if (!verdict.ok) return "refused";
-    const known = this.#known.get(cluster);
     if (known !== undefined && compareOrder(verdict.state, known.state) <= 0) return "known";
     this.#known.set(cluster, { bytes, state: verdict.state });
     this.#empty.delete(cluster);
