@@ -123,6 +123,14 @@ async function correct(context: Context, found: Case, excepted: Excepted | undef
   context.released(tracked);
   context.touched(application);
   application.problems.delete(tracked.key);
+  // Deleted while its heal was on its way: that it came back is what happened, whatever differed before.
+  if (seen !== undefined && sent.answer.metadata.uid !== seen.metadata.uid)
+    return conclude(
+      context,
+      { ...found, kind: DriftKind.DELETED, seen: undefined, comparison: undefined },
+      unexplained,
+      undefined,
+    );
   const explained = seen === undefined ? unexplained : withForeign(driftOf(sent.answer, seen, context.salt));
   if (isHeld) {
     backOff(tracked, context.clock.monotonic());

@@ -1,4 +1,5 @@
 import { strict as assert } from "node:assert";
+import type { Cluster } from "#agent/cluster/cluster.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { silence, type DriftCase } from "./case.ts";
 import { deployment, settings } from "./objects.ts";
@@ -36,6 +37,35 @@ export const goneCases: readonly DriftCase[] = [
         await world.until(
           async () => ((await world.person.get(world.address(a)))?.metadata.uid ?? metadata.uid) !== metadata.uid,
         );
+      });
+    },
+  },
+  {
+    number: 20,
+    name: "deleted while a change of it is being healed",
+    expected: { reported: [`deleted, healed ${unknown}`], restored: true, writes: { "patch configmaps": 1 } },
+    async run(world) {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a]);
+      let isAwaited = false;
+      world.wrapAgent((cluster) =>
+        Object.assign(Object.create(cluster) as Cluster, {
+          async apply(...[object, options]: Parameters<Cluster["apply"]>) {
+            if (isAwaited && object.kind === a.kind) {
+              isAwaited = false;
+              await world.delete(a);
+            }
+            return cluster.apply(object, options);
+          },
+        }),
+      );
+      await world.stop();
+      await world.start();
+      await world.caughtUp();
+      isAwaited = true;
+      return world.observe(async () => {
+        const { uid } = (await world.edit(a, { "data.level": "debug" })).metadata;
+        await world.until(async () => ((await world.person.get(world.address(a)))?.metadata.uid ?? uid) !== uid);
       });
     },
   },

@@ -23,6 +23,20 @@ const rules: readonly Rule[] = [
     explains: ({ about, path }, step) => ["missed", "beside", "unsettled"].includes(about) && isOfEmptiness(path, step),
   },
   {
+    rule: "R2",
+    says: "what differs only in the way to be empty is not written",
+    explains: ({ about }, step) => {
+      const last = step.asked.at(-1)!;
+      return (
+        about === "writes" &&
+        last.kind === "answered" &&
+        last.owners !== "ours" &&
+        last.changes.length > 0 &&
+        last.changes.every(({ path, owner }) => owner === "nobody" || isOfEmptiness(path, step))
+      );
+    },
+  },
+  {
     rule: "R3",
     says: "what happens to an object while its heal is on its way is judged by the answer",
     explains: ({ about, path }, { asked, isOffline, writes }) =>
