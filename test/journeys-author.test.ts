@@ -289,6 +289,18 @@ test("what runs and is probably a mistake is said in the status, also by a hub t
   expect(await warnings()).toEqual([expect.stringMatching(said)]);
 });
 
+test("a fleet folder that could not be read is no problem any more once it is as it was", async () => {
+  const problems = async (): Promise<string> => JSON.stringify((await world.status()).problems);
+  const before = await problems();
+  await world.git.commit("fleet", "main", { "fleet/big.yaml": "#".repeat(2 * 2 ** 20) }, "a file too large");
+  await world.until("the folder to be refused", async () =>
+    (await problems()).includes("fleet/big.yaml is 2097152 bytes"),
+  );
+  const mended = await world.git.commit("fleet", "main", { "fleet/big.yaml": null }, "as it was");
+  await world.until("the fleet to be read", async () => (await world.status()).fleetCommit === mended);
+  expect(await problems()).toBe(before);
+});
+
 test("on a terminal what is gone is red and what is new is green, unless NO_COLOR says otherwise", async () => {
   await write({ "apps/shop/web.yaml": deployment("web", "registry.example/web:1", 3) });
   const onTerminal = async (...env: string[]): Promise<string> => {

@@ -87,7 +87,7 @@ export function startLoop(parts: LoopParts): Loop {
   let state: LoopState = { fleet: emptyFleet, fleetCommit: undefined, problems: [], waiting: [] };
   /** A head whose folder cannot be read at all, so that it is not tried at each round. */
   let refused: Revision | undefined;
-  /** Of the fleet's folder, as it was read last. */
+  /** Of the fleet's folder, as it was read last; undefined after one that could not be read. */
   let readTree: string | undefined;
   let asked = true;
   let wake = (): void => undefined;
@@ -105,6 +105,7 @@ export function startLoop(parts: LoopParts): Loop {
     const reading = await readFleetAt(parts, head, read);
     if (!reading.ok) {
       refused = head;
+      readTree = undefined;
       log.error(
         { because: reading.problem.message },
         "the fleet's folder cannot be read; everything is left as it was",
