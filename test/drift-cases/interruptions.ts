@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import type { Cluster } from "#agent/cluster/cluster.ts";
+import { WatchExpired } from "#agent/cluster/errors.ts";
 import { silenceLimitMs } from "#agent/cluster/watch.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import type { KubeObject } from "#proto/object.ts";
@@ -21,6 +22,31 @@ const restoredData: DriftCase["expected"] = {
 export const interruptionCases: readonly DriftCase[] = [
   {
     number: 30,
+    name: "410 Gone on every watch: nothing missed, nothing invented",
+    expected: {
+      reported: ["changed, healed: data.level by kubectl-edit"],
+      restored: true,
+      writes: { "patch configmaps": 1 },
+    },
+    async run(world) {
+      const broken: (() => void)[] = [];
+      await world.stop();
+      world.wrapAgent((cluster) => expiring(cluster, broken));
+      await world.start();
+      const [a, b] = [settings(world, { level: "info" }), settings(world, { level: "b" }, "b")];
+      await world.deploy([a, b]);
+      return world.observe(async () => {
+        const before = await watches(world);
+        const ended = broken.splice(0);
+        const changed = world.edit(a, { "data.level": "debug" });
+        for (const end of ended) end();
+        await changed;
+        await healing(world, async () => (await watches(world)) >= before + ended.length);
+      });
+    },
+  },
+  {
+    number: 30,
     name: "the API server killed and started again, and edits before the agent is back",
     isRealOnly: true,
     expected: {
@@ -40,6 +66,7 @@ export const interruptionCases: readonly DriftCase[] = [
       await world.deploy([a, b, c]);
       return sortedReports(
         await world.observe(async () => {
+          const before = await watches(world);
           const startAgain = await world.backend.plane!.stopApiserver();
           await startAgain();
           await world.edit(a, { "data.level": "debug" });
@@ -49,6 +76,7 @@ export const interruptionCases: readonly DriftCase[] = [
             const again = await world.person.get(world.address(b));
             return (await levelOf(world, a)) === "info" && again !== undefined && again.metadata.uid !== uid;
           });
+          await healing(world, async () => (await watches(world)) >= before + watchedKinds);
         }),
       );
     },
@@ -76,8 +104,10 @@ export const interruptionCases: readonly DriftCase[] = [
         await world.edit(a, { "data.level": "debug" });
         await watchdog.advance(silenceLimitMs - 1);
         assert.equal(await levelOf(world, a), "debug", "a dead watch tells nothing");
+        const before = await watches(world);
         await watchdog.advance(1);
         await healing(world, async () => (await levelOf(world, a)) === "info");
+        await healing(world, async () => (await watches(world)) >= before + watchedKinds);
       });
     },
   },
@@ -118,6 +148,7 @@ async function runOnOlderData(world: World, beforeItIsBack: (known: bigint) => P
   );
   const known = versions.reduce((most, one) => (one > most ? one : most));
   const observed = await world.observe(async () => {
+    const before = await watches(world);
     await restore();
     // The agent's clock stands: found away once, the server is not asked again before that.
     await beforeItIsBack(known);
@@ -126,6 +157,7 @@ async function runOnOlderData(world: World, beforeItIsBack: (known: bigint) => P
       world,
       async () => (await levelOf(world, a)) === "new" && (await world.person.get(world.address(b))) !== undefined,
     );
+    await healing(world, async () => (await watches(world)) >= before + watchedKinds);
   });
   // Its own memory was as old as all the rest, and was written anew: another start knows what this one knew.
   await world.stop();
@@ -151,6 +183,12 @@ function healing(world: World, holds: () => Promise<boolean>): Promise<void> {
 const levelOf = async (world: World, object: KubeObject): Promise<unknown> =>
   ((await world.get(object))["data"] as { level?: string } | undefined)?.level;
 
+/** Watches that the server has answered. A kind that needs no heal is watched again when it is: what it asks belongs to the case. */
+async function watches(world: World): Promise<number> {
+  const requests = await world.requests();
+  return (requests["watch namespaces"] ?? 0) + (requests["watch configmaps"] ?? 0);
+}
+
 // Two objects are healed at once: which is told first is chance.
 const sortedReports = <T extends { reported: readonly string[] }>(observed: T): T => ({
   ...observed,
@@ -166,6 +204,22 @@ function deaf(cluster: Cluster, opened: () => void): Cluster {
       heard.add(kind.kind);
       opened();
       return cluster.watch(kind, isFirst ? String(BigInt(from) + 1_000_000_000n) : from, selection);
+    },
+  });
+}
+
+/** Each watch can be ended as by a server that has forgotten its version. */
+function expiring(cluster: Cluster, broken: (() => void)[]): Cluster {
+  return Object.assign(Object.create(cluster) as Cluster, {
+    async *watch(...[kind, from, selection = {}]: Parameters<Cluster["watch"]>) {
+      const gone = new AbortController();
+      broken.push(() => gone.abort(new WatchExpired("too old resource version")));
+      const signal = AbortSignal.any([gone.signal, ...(selection.signal === undefined ? [] : [selection.signal])]);
+      try {
+        yield* cluster.watch(kind, from, { ...selection, signal });
+      } catch (error) {
+        throw gone.signal.aborted ? gone.signal.reason : error;
+      }
     },
   });
 }

@@ -1,16 +1,9 @@
 import { strict as assert } from "node:assert";
 import type { Cluster } from "#agent/cluster/cluster.ts";
-import { WatchExpired } from "#agent/cluster/errors.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { silence, type DriftCase } from "./case.ts";
 import { deployment, settings } from "./objects.ts";
 import type { World } from "./world.ts";
-
-const healed = {
-  reported: ["changed, healed: data.level by kubectl-edit"],
-  restored: true,
-  writes: { "patch configmaps": 1 },
-};
 
 /** Whatever happens to watches, servers and the agent itself. */
 export const survivalCases: readonly DriftCase[] = [
@@ -131,24 +124,6 @@ export const survivalCases: readonly DriftCase[] = [
     },
   },
   {
-    number: 30,
-    name: "410 Gone on every watch: nothing missed, nothing invented",
-    expected: healed,
-    async run(world) {
-      const broken: (() => void)[] = [];
-      await world.stop();
-      world.wrapAgent((cluster) => expiring(cluster, broken));
-      await world.start();
-      const [a, b] = [settings(world, { level: "info" }), settings(world, { level: "b" }, "b")];
-      await world.deploy([a, b]);
-      return world.observe(async () => {
-        const changed = world.edit(a, { "data.level": "debug" });
-        for (const end of broken.splice(0)) end();
-        await changed;
-      });
-    },
-  },
-  {
     number: 32,
     name: "ended between an apply and its result in the inventory",
     expected: { ...silence, writes: { "patch configmaps": 1, "patch namespaces": 1 } },
@@ -195,22 +170,6 @@ const widgets = (group: string, versions: readonly string[]): KubeObject => ({
     })),
   },
 });
-
-/** Each watch can be ended as by a server that has forgotten its version. */
-function expiring(cluster: Cluster, broken: (() => void)[]): Cluster {
-  return Object.assign(Object.create(cluster) as Cluster, {
-    async *watch(...[kind, from, selection = {}]: Parameters<Cluster["watch"]>) {
-      const gone = new AbortController();
-      broken.push(() => gone.abort(new WatchExpired("too old resource version")));
-      const signal = AbortSignal.any([gone.signal, ...(selection.signal === undefined ? [] : [selection.signal])]);
-      try {
-        yield* cluster.watch(kind, from, { ...selection, signal });
-      } catch (error) {
-        throw gone.signal.aborted ? gone.signal.reason : error;
-      }
-    },
-  });
-}
 
 function forgetful(cluster: Cluster, memory: string, applied: () => void): Cluster {
   let isOver = false;
