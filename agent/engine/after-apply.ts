@@ -27,22 +27,19 @@ export function takeFromOthers(context: Context, application: ApplicationState):
   }
 }
 
-/** What was seen to differ before there was a bundle to say from what. */
-export function lookAtUnjudged(context: Context, application: ApplicationState): void {
+/**
+ * Unjudged: what was seen to differ before there was a bundle to say from what. Refused: what could not be healed with the
+ * bundle before this one.
+ */
+export function lookAtMarked(
+  context: Context,
+  application: ApplicationState,
+  ...marks: readonly ("isUnjudged" | "isRefused")[]
+): void {
   for (const key of application.head!.inventory.keys()) {
     const tracked = context.model.tracked.get(key);
-    if (tracked?.isUnjudged !== true) continue;
-    tracked.isUnjudged = false;
-    context.look(key);
-  }
-}
-
-/** What could not be healed with the bundle before this one. */
-export function lookAtRefused(context: Context, application: ApplicationState): void {
-  for (const key of application.head!.inventory.keys()) {
-    const tracked = context.model.tracked.get(key);
-    if (tracked?.isRefused !== true) continue;
-    tracked.isRefused = false;
+    if (tracked === undefined || !marks.some((mark) => tracked[mark])) continue;
+    for (const mark of marks) tracked[mark] = false;
     context.look(key);
   }
 }

@@ -2,7 +2,7 @@ import { stagesOf } from "#agent/apply/order.ts";
 import type { HooksDone, Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { canonicalJson } from "#proto/json.ts";
-import { lookAgain, lookAtRefused, lookAtUnjudged, lookAtYielded, takeFromOthers } from "./after-apply.ts";
+import { lookAgain, lookAtMarked, lookAtYielded, takeFromOthers } from "./after-apply.ts";
 import {
   applyStage,
   describeProblems,
@@ -176,8 +176,7 @@ async function finish(
   await saveHead(context, application, { ...application.head!, environment, run: entry, complete: true });
   tellRecovered(context, application);
   takeFromOthers(context, application);
-  lookAtUnjudged(context, application);
-  lookAtRefused(context, application);
+  lookAtMarked(context, application, "isUnjudged", "isRefused");
 }
 
 /** Asked of its keys first: to open what ran before for hooks that it never had would be work for nothing. */

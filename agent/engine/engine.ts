@@ -68,7 +68,7 @@ export type Engine = AsyncDisposable & {
 
 /** Loads what was known, compares the cluster with it, heals what differs, and then follows documents. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
-  const { trust, clock } = options;
+  const { cluster, trust, clock, log } = options;
   const life = new AbortController();
   const healthRules = createRulesInForce();
   const telling = createTelling(clock, (touched) => tell(touched));
@@ -90,7 +90,9 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     memoryDoubted: () => memory.rewrite(),
     autoscalers: autoscalersOf(options, life.signal, (key) => healers.look(key)),
     causes: createCauses({
-      ...options,
+      cluster,
+      clock,
+      log,
       signal: life.signal,
       isTracked: (tracked) => context.model.tracked.get(tracked.key) === tracked,
       found: (tracked) => telling.touched(applicationOf(context.model, tracked.application)),
@@ -115,7 +117,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   function takeHealthRules(): ReadonlySet<string> {
     const { changed, problems } = healthRules.take(model.document?.state.healthRules ?? []);
     for (const text of problems) {
-      context.log.warn({ problem: text }, "a health rule cannot be used");
+      log.warn({ problem: text }, "a health rule cannot be used");
       const about = { atMs: BigInt(clock.now()), application: "", environment: "", traceparent: "" };
       context.journal.record({ ...about, body: { $case: "notice", value: { text } } });
     }

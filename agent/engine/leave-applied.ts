@@ -1,15 +1,16 @@
 import type { RunEntry } from "#proto/desired-state.ts";
 import { canonicalJson } from "#proto/json.ts";
-import { lookAtUnjudged, takeFromOthers } from "./after-apply.ts";
+import { lookAtMarked, takeFromOthers } from "./after-apply.ts";
 import type { Bundle } from "./bundles.ts";
 import type { Context } from "./context.ts";
 import { settle, type ApplicationState } from "./model.ts";
 
+/** Its objects are what the newest document wants: only that document is remembered. */
 export function leaveAsItIs(context: Context, application: ApplicationState, entry: RunEntry, bundle: Bundle): void {
   application.head = { ...application.head!, run: entry };
   takeBundleIntoUse(application, bundle);
   takeFromOthers(context, application);
-  lookAtUnjudged(context, application);
+  lookAtMarked(context, application, "isUnjudged");
   settle(context, application, "Applied", "");
 }
 

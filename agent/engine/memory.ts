@@ -11,8 +11,8 @@ const collectEveryMs = 3_600_000;
 
 /** What the agent knows, in Secrets of its own namespace: read at its start, kept up to date, made anew after a loss. */
 export type Memory = {
-  /** Reads everything; resolves once the cluster was compared with it. `judged`: called before anything is judged. */
-  restore(judged: () => void): Promise<void>;
+  /** Reads everything; resolves once the cluster was compared with it. `documentTaken`: called before anything is judged. */
+  restore(documentTaken: () => void): Promise<void>;
   /** Saves the newest document, unless a head took it along. */
   saveDocument(): Promise<void>;
   /** Everything that is remembered, into whatever Secrets there are now. */
@@ -43,12 +43,12 @@ export function createMemory(context: Context, trust: Trust): Memory {
     }
   };
   return {
-    async restore(judged) {
+    async restore(documentTaken) {
       const loaded = await store.load(signal);
       for (const problem of loaded.problems) tellLoss(context, "", problem);
       tellLost(context, loaded.lost);
       const areUsable = takeStored(context, trust, loaded.envelopes);
-      judged();
+      documentTaken();
       await takeHeads(context, trust, loaded);
       // Before anything is judged: a scale by an autoscaler is no drift.
       if ([...model.applications.values()].some(({ bundle }) => bundle?.scales === true))

@@ -1,13 +1,12 @@
 import type { Writer } from "#agent/authority/writer.ts";
 import { ApiError } from "#agent/cluster/errors.ts";
-import { describeRef, parseRefKey, type KubeObject } from "#proto/object.ts";
+import { describeRef, parseRefKey, refKey, refOf, type KubeObject } from "#proto/object.ts";
 import type { Desired } from "./bundles.ts";
 import { addressOfKey, record, type Context } from "./context.ts";
 import { setOwned } from "./model.ts";
 import { noteMissing } from "./note-health.ts";
 import { send } from "./send.ts";
 import { isStill, retryMs, type Again, type Case } from "./suspects.ts";
-import { refKey, refOf } from "#proto/object.ts";
 
 /** The object as it is; made where it is absent. Whoever else has made it keeps it as it is. */
 export async function createOnce(
