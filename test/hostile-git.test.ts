@@ -1,21 +1,17 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Entry } from "#test/hostile/forge.ts";
-import { applicationOf, hubMegabytes, openHostileHub, type HostileHub } from "#test/hostile/hub.ts";
-import { buildRelease } from "#test/hostile/release.ts";
+import { applicationOf, hubMegabytes } from "#test/hostile/hub.ts";
+import { openHostileTable, type HostileTable } from "#test/hostile/table.ts";
 import { rows } from "#test/hostile/rows.ts";
 
-let release: Awaited<ReturnType<typeof buildRelease>>;
-let hub: HostileHub;
-const table: string[] = [];
+let opened: HostileTable;
+let hub: HostileTable["hub"];
+let table: string[];
 beforeAll(async () => {
-  release = await buildRelease();
-  hub = await openHostileHub({ pollMs: 1_000, renderers: true, cli: release.cli });
+  opened = await openHostileTable();
+  ({ hub, table } = opened);
 });
-afterAll(async () => {
-  process.stdout.write(`${table.join("\n")}\n`);
-  await hub?.[Symbol.asyncDispose]();
-  await release?.[Symbol.asyncDispose]();
-});
+afterAll(() => opened?.[Symbol.asyncDispose]());
 
 const filesOf = (name: string, entries: readonly Entry[]): Entry[] =>
   entries.map((entry) => ({ ...entry, path: `apps/${name}/${entry.path}` }));

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GitServer } from "#test/harness/git-server.ts";
 import { namespace } from "#test/harness/manifests.ts";
 import { forge, forgeDeltaBomb, forgeNoise, forgeZeros } from "#test/hostile/forge.ts";
-import { hubMegabytes, openHostileHub, type HostileHub } from "#test/hostile/hub.ts";
-import { buildRelease } from "#test/hostile/release.ts";
+import { hubMegabytes } from "#test/hostile/hub.ts";
+import { openHostileTable, type HostileTable } from "#test/hostile/table.ts";
 
 const [megabyte, gibibyte] = [1_000_000, 2 ** 30];
 
@@ -68,18 +68,14 @@ const rows: readonly Row[] = [
 const many = (folder: string) =>
   Array.from({ length: 100_000 }, (_, n) => ({ path: `${folder}/${n % 1_000}/${n}.yaml`, content: `n: ${n}\n` }));
 
-let release: Awaited<ReturnType<typeof buildRelease>>;
-let hub: HostileHub;
-const table: string[] = [];
+let opened: HostileTable;
+let hub: HostileTable["hub"];
+let table: string[];
 beforeAll(async () => {
-  release = await buildRelease();
-  hub = await openHostileHub({ pollMs: 1_000, renderers: true, cli: release.cli });
+  opened = await openHostileTable();
+  ({ hub, table } = opened);
 });
-afterAll(async () => {
-  process.stdout.write(`${table.join("\n")}\n`);
-  await hub?.[Symbol.asyncDispose]();
-  await release?.[Symbol.asyncDispose]();
-});
+afterAll(() => opened?.[Symbol.asyncDispose]());
 
 /** Longer than the hub fetches, and so than one wait of the world is. */
 const waits = 4;
