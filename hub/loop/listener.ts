@@ -1,10 +1,10 @@
 import type { SessionHandler } from "#hub/agents/session.ts";
 import type { DesiredStates } from "#hub/loop/desired.ts";
 import type { Loop } from "#hub/loop/loop.ts";
+import type { Publisher } from "#hub/loop/publisher.ts";
 import type { Receipts } from "#hub/loop/receipts.ts";
 import type { Renders } from "#hub/loop/renders.ts";
 import type { Broker } from "#hub/publish/broker.ts";
-import type { Lease } from "#hub/publish/held-lease.ts";
 import type { View } from "#hub/view/view.ts";
 import type { Clock } from "#lib/clock.ts";
 import { leading } from "#lib/leading.ts";
@@ -19,7 +19,7 @@ export type ListenerParts = {
   readonly receipts: Receipts;
   readonly desired: DesiredStates;
   readonly broker: Broker;
-  readonly lease: Lease;
+  readonly publisher: Publisher;
   readonly renders: Renders;
   readonly loop: Pick<Loop, "poke">;
   readonly clock: Clock;
@@ -33,7 +33,7 @@ const comingsEveryMs = 250;
 
 /** What the hub makes of what an agent says: kept on the broker, folded into the view, and a reason to decide again. */
 export function createListener(parts: ListenerParts): SessionHandler {
-  const { view, receipts, desired, broker, lease, loop, clock, log } = parts;
+  const { view, receipts, desired, broker, publisher, loop, clock, log } = parts;
   const comesOrGoes = leading(() => loop.poke(), comingsEveryMs, clock, parts.signal);
   const acknowledged = new Map<ClusterId, { journal: string; sequence: bigint }>();
 
@@ -48,7 +48,7 @@ export function createListener(parts: ListenerParts): SessionHandler {
     );
     // A bundle with content that no rendering repeats came out under another address: that one is named from now on.
     for (const { address, slices } of missing) if (!(await broker.hasBlob(address, slices))) desired.lose(address);
-    await broker.publish([{ cluster, envelope: bytes }], lease);
+    if ((await publisher.putBack(cluster, bytes)) !== "published") return;
     log.info({ cluster, generation: String(state.generation) }, "the broker has this cluster's document again");
   };
 

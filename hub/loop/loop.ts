@@ -10,13 +10,12 @@ import { ContentRefused, fleetLimits } from "#hub/git/contents.ts";
 import { describeProblem, type FleetProblem } from "#hub/fleet/problem.ts";
 import type { DesiredStates, Draft } from "#hub/loop/desired.ts";
 import type { Evidence } from "#hub/loop/evidence.ts";
+import type { Publisher } from "#hub/loop/publisher.ts";
 import type { RecordStore } from "#hub/loop/records.ts";
 import type { Receipts } from "#hub/loop/receipts.ts";
 import type { Renders } from "#hub/loop/renders.ts";
 import type { Source } from "#hub/loop/sources.ts";
 import type { Traces } from "#hub/loop/traces.ts";
-import type { Broker } from "#hub/publish/broker.ts";
-import type { Lease } from "#hub/publish/held-lease.ts";
 import type { TrustStore } from "#hub/trust/trust.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
@@ -47,8 +46,7 @@ export type LoopParts = {
   readonly renders: Renders;
   readonly trust: TrustStore;
   readonly traces: Traces;
-  readonly broker: Broker;
-  readonly lease: Lease;
+  readonly publisher: Publisher;
   readonly heard: () => ReadonlySet<ClusterId>;
   readonly onPublished: (draft: Draft) => void;
   /** After each round, while nothing is being published: drops what no document needs. */
@@ -186,18 +184,14 @@ export function startLoop(parts: LoopParts): Loop {
       "hub.publish",
       { attributes: { documents: drafts.length }, parent, links },
       async (span) => {
-        const documents = traced.map(({ draft, parent: own }) => ({
-          cluster: draft.cluster,
-          envelope: draft.envelope,
+        const own = traced.map(({ draft, parent: own }) => ({
+          draft,
           traceparent: own === parent ? span.traceparent : own,
         }));
-        if ((await parts.broker.publish(documents, parts.lease)) === "fenced") throw new LeaseLost("another hub leads");
+        if ((await parts.publisher.publish(own)) === "fenced") throw new LeaseLost("another hub leads");
       },
     );
-    for (const draft of drafts) {
-      desired.published(draft);
-      parts.onPublished(draft);
-    }
+    for (const draft of drafts) parts.onPublished(draft);
     log.info({ clusters: drafts.length }, "published");
   };
 

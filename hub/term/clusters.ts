@@ -18,7 +18,7 @@ export type Clusters = {
 
 /** Lets clusters in, and hears their agents. */
 export async function serveClusters(term: Term, git: Git, { whole }: Rendering, { loop }: Deciding): Promise<Clusters> {
-  const { config, identity, clock, log, telemetry, signal, broker, lease, view, receipts, desired } = term;
+  const { config, identity, clock, log, telemetry, signal, broker, publisher, view, receipts, desired } = term;
   // At every start: a broker that was made anew knows of no revocation.
   await pushRevocations(term, git);
   const server = await identity.authority.issueServer(serverNames(config), clock.now());
@@ -33,7 +33,7 @@ export async function serveClusters(term: Term, git: Git, { whole }: Rendering, 
         receipts,
         desired,
         broker,
-        lease,
+        publisher,
         renders: whole,
         loop,
         clock,

@@ -13,7 +13,8 @@ export type Deciding = { readonly loop: Loop; readonly trust: TrustStore };
 
 /** Learns what the broker holds, and decides from then on. Resolves after the first round. */
 export async function startDeciding(term: Term, git: Git, { renders }: Rendering): Promise<Deciding> {
-  const { config, signer, signal, broker, lease, desired, receipts, traces, later, clock, log, telemetry } = term;
+  const { config, signer, signal, broker, lease, desired, publisher, receipts, traces, later, clock, log, telemetry } =
+    term;
   const { sources, fleetSource, records } = git;
   await learn(term);
   const trust = createTrust({
@@ -42,8 +43,7 @@ export async function startDeciding(term: Term, git: Git, { renders }: Rendering
     renders,
     trust,
     traces,
-    broker,
-    lease,
+    publisher,
     heard: () => heard(term),
     onPublished: ({ cluster, state: { epoch, generation } }) =>
       void later.agents?.send(cluster, { body: { $case: "generation", value: { epoch, generation } } }),

@@ -6,6 +6,7 @@ import { createGitSigner, type GitSigner } from "#hub/git/sign.ts";
 import type { Identity } from "#hub/identity/identity.ts";
 import { DesiredStates } from "#hub/loop/desired.ts";
 import type { Loop } from "#hub/loop/loop.ts";
+import { createPublisher, type Publisher } from "#hub/loop/publisher.ts";
 import { Receipts } from "#hub/loop/receipts.ts";
 import { Traces } from "#hub/loop/traces.ts";
 import type { Broker } from "#hub/publish/broker.ts";
@@ -35,6 +36,7 @@ export type Term = HubParts & {
   readonly use: AsyncDisposableStack["use"];
   readonly signer: GitSigner;
   readonly desired: DesiredStates;
+  readonly publisher: Publisher;
   readonly receipts: Receipts;
   readonly traces: Traces;
   readonly view: View;
@@ -46,15 +48,19 @@ export type Later = { loop?: Loop; agents?: Agents; fetched?: () => void };
 
 type Given = HubParts & Pick<Term, "broker" | "lease" | "natsUrls" | "signal" | "use">;
 
-export const openTerm = (given: Given): Term => ({
-  ...given,
-  signer: createGitSigner(given.identity.gitKey),
-  desired: new DesiredStates(given.identity),
-  receipts: new Receipts(),
-  traces: new Traces(given.telemetry),
-  view: new View(),
-  later: {},
-});
+export function openTerm(given: Given): Term {
+  const desired = new DesiredStates(given.identity);
+  return {
+    ...given,
+    signer: createGitSigner(given.identity.gitKey),
+    desired,
+    publisher: createPublisher(given.broker, given.lease, desired),
+    receipts: new Receipts(),
+    traces: new Traces(given.telemetry),
+    view: new View(),
+    later: {},
+  };
+}
 
 const nothing: Fleet = readFleet([]).fleet;
 
