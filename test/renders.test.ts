@@ -1,9 +1,11 @@
-import { readdir, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { mkdtempDisposable, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Target } from "#hub/decide/inputs.ts";
 import { openBundle } from "#proto/bundle.ts";
-import { openKitchen, type Kitchen } from "#test/harness/kitchen.ts";
+import { openKitchen, type Kitchen, type KitchenOptions } from "#test/harness/kitchen.ts";
 import { cluster, configMap, environment, yaml } from "#test/harness/manifests.ts";
 
 let kitchen: Kitchen;
@@ -11,6 +13,10 @@ beforeEach(async () => {
   kitchen = await openKitchen();
 });
 afterEach(() => kitchen[Symbol.asyncDispose]());
+const openAnother = async (options: KitchenOptions): Promise<void> => {
+  await kitchen[Symbol.asyncDispose]();
+  kitchen = await openKitchen(options);
+};
 
 const application = (name: string, source: object, environments = ["prod"]): string =>
   yaml({
@@ -164,21 +170,78 @@ describe("a commit renders what it can affect", () => {
     expect(kitchen.made.tools).toEqual(["helm", "helm"]);
   });
 
-  test("what the machine could not do is tried again at each commit", async () => {
-    await kitchen.commit({
-      ...environments,
-      ...clusters(1),
-      "fleet/web.yaml": application("web", { path: "web" }),
-      "web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",
-      // More than a child may write: another machine's limit may be another one.
-      "web/templates/a.yaml": `{{ range $n := until 40 }}\n---\n${configMap("m{{ $n }}", { text: '{{ repeat 1000000 "a" }}' })}{{ end }}`,
-    });
-    const [failed] = await digests();
-    expect(failed).toContain("gives more than 32 MB");
+  const loud = (letters: number) => ({
+    ...environments,
+    ...clusters(1),
+    "fleet/web.yaml": application("web", { path: "web" }),
+    "web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+    "web/templates/a.yaml": `{{ range $n := until 40 }}\n---\n${configMap("m{{ $n }}", { text: `{{ repeat ${letters} "a" }}` })}{{ end }}`,
+  });
+  const anotherCommit = async (): Promise<void> => {
     kitchen.clear();
-    await kitchen.commit({ "docs/new.md": "text" });
+    await kitchen.commit({ "docs/new.md": randomUUID() });
+  };
+
+  /** As a round asks: first what is known. */
+  const decided = (): Promise<string[]> => {
+    for (const target of kitchen.targets()) kitchen.renders().outcome(target);
+    return digests();
+  };
+
+  test("what gives too much gives it again: it is tried again when its files change", async () => {
+    await kitchen.commit(loud(1_000_000));
+    const [failed] = await digests();
+    expect(failed).toBe("helm gives more than 32 MB of output");
+    await anotherCommit();
+    kitchen.clock.nowMs += 24 * 3_600_000;
+    expect(await decided()).toEqual([failed]);
+    expect(kitchen.made.tools).toEqual([]);
+    await kitchen.commit(loud(10));
+    expect(await digests()).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)]);
+  });
+
+  test("what ran into a limit of time or memory is tried again after a while, ever later, and not by each commit", async () => {
+    await openAnother({ limits: { timeMs: 1 } });
+    await kitchen.commit(loud(10));
+    const [failed] = await digests();
+    expect(failed).toBe("helm takes more than 0.001 s");
+    const triedAt: number[] = [];
+    for (const minute of Array.from({ length: 60 }, (_, n) => n + 1)) {
+      kitchen.clock.nowMs = minute * 60_000;
+      await anotherCommit();
+      expect(await digests()).toEqual([failed]);
+      if (kitchen.made.tools.length > 0) triedAt.push(minute);
+    }
+    // Waits of half a minute, doubled each time and shortened by up to a half.
+    expect(triedAt[0]).toBe(1);
+    expect(triedAt.length).toBeGreaterThan(3);
+    expect(triedAt.length).toBeLessThan(14);
+    // Without a commit, too.
+    kitchen.clear();
+    kitchen.clock.nowMs += 3_600_000;
+    expect(await decided()).toEqual([failed]);
+    expect(kitchen.made.tools).not.toEqual([]);
+  });
+
+  test("a fence that could not be put up is no fault of the files: it is tried again at each commit, and without one", async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), "plumbline-unshare-"));
+    const [unshare, broken] = [join(folder.path, "unshare"), join(folder.path, "broken")];
+    // What the real one says where a machine gives no more namespaces.
+    const complaint = "unshare: unshare failed: No space left on device";
+    const script = `#!/bin/sh\n[ -e ${broken} ] && { echo "${complaint}" >&2; exit 1; }\nexec /usr/bin/unshare "$@"\n`;
+    await writeFile(unshare, script, { mode: 0o755 });
+    await openAnother({ fence: { unshare } });
+    await writeFile(broken, "");
+    const failed = `helm cannot be fenced in here: ${complaint}`;
+    await kitchen.commit(loud(10));
+    expect(await digests()).toEqual([failed]);
+    await anotherCommit();
     expect(await digests()).toEqual([failed]);
     expect(kitchen.made.tools).not.toEqual([]);
+    await rm(broken);
+    expect(await decided()).toEqual([failed]);
+    kitchen.clock.nowMs += 30_000;
+    expect(await decided()).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)]);
   });
 
   test("the same folder at another revision, or under another name of an environment, is not rendered again", async () => {

@@ -5,7 +5,7 @@ import { ContentRefused } from "#hub/git/contents.ts";
 import { ChartUnavailable } from "#hub/charts/download.ts";
 import type { Charts } from "#hub/charts/charts.ts";
 import { openChart, pinOf } from "#hub/loop/open-chart.ts";
-import { keepFailures } from "#hub/loop/kept-failures.ts";
+import { keepFailures, type FailureKind } from "#hub/loop/kept-failures.ts";
 import { keepRenderings, nameOf, type KeptRenderings, type Seen } from "#hub/loop/kept-renderings.ts";
 import { createRenderFolder } from "#hub/loop/render-folder.ts";
 import { jobOf, settingsOf, type Job } from "#hub/loop/render-job.ts";
@@ -13,7 +13,7 @@ import type { Source } from "#hub/loop/sources.ts";
 import type { Choice } from "#hub/render/choose.ts";
 import { YamlProblem } from "#hub/render/kube-yaml.ts";
 import type { Renderer } from "#hub/render/renderer.ts";
-import { RenderRefused, RenderUnfinished } from "#hub/render/render-problem.ts";
+import { RenderOverrun, RenderRefused, RenderUnfinished } from "#hub/render/render-problem.ts";
 import type { Rendered } from "#hub/render/target.ts";
 import type { Tools } from "#hub/render/tools.ts";
 import { PathRefused } from "#hub/render/workplace.ts";
@@ -52,6 +52,8 @@ export type RendersOptions = {
   readonly traceOf: (target: Target) => string;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** A clock that only goes forward. */
+  readonly nowMs?: () => number;
 };
 
 /** Every rendering once: by what it reads, and what it is given. */
@@ -77,18 +79,18 @@ type Found = { readonly digest: BundleDigest; readonly note: Note };
 type Note = { readonly choice: string; readonly warnings: readonly string[] };
 
 export function createRenders(options: RendersOptions): Renders {
-  const { kept = keepRenderings(), renderer, log } = options;
+  const { kept = keepRenderings(), renderer, log, nowMs = () => performance.now() } = options;
   const renderFolder = createRenderFolder(options.tools, renderer, options.signal);
   const limited = atMost(atOnce);
   const outcomes = new Map<string, Outcome>();
   const bundles = new Map<BundleDigest, Sealed>();
-  /** Failures that are no fault of the files, and when they are to be forgotten. */
+  /** Failures that may pass, and when they are to be forgotten. */
   const passing = new Map<string, number>();
   /** Failures for want of a commit that may be pushed, or fetched, yet. */
   const unknown = new Set<string>();
   /** Results of this run by the name of what they read. */
   const results = new Map<string, Found>();
-  const failures = keepFailures();
+  const failures = keepFailures(nowMs);
   /** Of each job, and of the newest that an environment asked for. */
   const noted = new Map<string, Note>();
   const notes = new Map<string, Note>();
@@ -125,7 +127,8 @@ export function createRenders(options: RendersOptions): Renders {
     const settings = settingsFor(job);
     const failed = failures.find(failureSettings(job), seen);
     if (failed !== undefined) {
-      settle(job, { ok: false, because: failed });
+      if (failed.againAtMs !== undefined) passing.set(job.key, failed.againAtMs);
+      settle(job, { ok: false, because: failed.because });
       return true;
     }
     for (const shape of await kept.shapes(settings)) {
@@ -172,11 +175,17 @@ export function createRenders(options: RendersOptions): Renders {
     parameters: wanted.parameters ?? {},
   });
 
-  /** The files are at fault: until one of them changes there is nothing to try again. */
-  const failed = async (job: Job, looked: ReadonlySet<string>, seen: Seen, because: string): Promise<Outcome> => {
+  /** The files are at fault, or what they ask for: until one of them changes a try would give the same, or most likely so. */
+  const failed = async (
+    job: Job,
+    { looked, seen }: { readonly looked: ReadonlySet<string>; readonly seen: Seen },
+    because: string,
+    kind: FailureKind,
+  ): Promise<Outcome> => {
     const shape = { paths: [...looked].sort(), parameters: Object.keys(job.wanted.parameters ?? {}).sort() };
-    const world = await seenOf(job, shape.paths, seen).catch(() => undefined);
-    if (world !== undefined) failures.keep(failureSettings(job), shape, world, because);
+    const world = await seenOf(job, shape.paths, seen).catch(() => seen);
+    const { againAtMs } = failures.keep(failureSettings(job), shape, world, because, kind);
+    if (againAtMs !== undefined) passing.set(job.key, againAtMs);
     return { ok: false, because };
   };
 
@@ -190,9 +199,7 @@ export function createRenders(options: RendersOptions): Renders {
       isOpen = true;
       const done = await limited(() => renderFolder(job, { isFirst, chart, looked }));
       if ("ok" in done)
-        return done.isPassing === true
-          ? { ok: false, because: done.because }
-          : await failed(job, looked, seen, done.because);
+        return await failed(job, { looked, seen }, done.because, done.isPassing === true ? "overrun" : "fault");
       const { rendered, choice, shape } = done;
       const { application, revision } = target;
       log.info({ application, revision, folder: wanted.folder, ...choice }, "rendered a folder");
@@ -212,17 +219,21 @@ export function createRenders(options: RendersOptions): Renders {
         return { ok: false, because: `no branch of its repository holds ${target.revision}` };
       }
       // The message says it all; a cause would say it twice.
-      if (error instanceof RenderUnfinished) return { ok: false, because: error.message };
+      if (error instanceof RenderUnfinished) {
+        passing.set(key, nowMs() + passingMs);
+        return { ok: false, because: error.message };
+      }
       if (isProblem(error)) {
         const because = (error as Error).message;
-        return isOpen ? await failed(job, looked, seen, because) : { ok: false, because };
+        const kind = error instanceof RenderOverrun ? "overrun" : "fault";
+        return isOpen ? await failed(job, { looked, seen }, because, kind) : { ok: false, because };
       }
       if (error instanceof ChartUnavailable) {
-        passing.set(key, performance.now() + passingMs);
+        passing.set(key, nowMs() + passingMs);
         return { ok: false, because: `spec.source.helm.chart: ${error.message}` };
       }
       if (!(error instanceof GitFailed)) throw error;
-      passing.set(key, performance.now() + passingMs);
+      passing.set(key, nowMs() + passingMs);
       return { ok: false, because: `${wanted.folder || "its folder"} cannot be read from Git: ${error.message}` };
     }
   };
@@ -265,7 +276,7 @@ export function createRenders(options: RendersOptions): Renders {
     outcome(target) {
       const job = find(target);
       if (job === undefined) return undefined;
-      if (!("ok" in job) && (passing.get(job.key) ?? Infinity) < performance.now()) {
+      if (!("ok" in job) && (passing.get(job.key) ?? Infinity) <= nowMs()) {
         passing.delete(job.key);
         outcomes.delete(job.key);
       }

@@ -60,7 +60,7 @@ describe.each([
 ])("%s, ends what", (_name, fence) => {
   test("says too much", async () => {
     expect(await shell(fence(), "while :; do echo 0123456789012345678901234567890123456789; done")).toEqual({
-      kind: "over",
+      kind: "verbose",
       because: "gives more than 1 MB of output",
     });
   });

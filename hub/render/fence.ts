@@ -29,8 +29,12 @@ export type FencedOutcome =
   | { readonly kind: "done"; readonly output: Buffer }
   /** It ended by itself with a complaint: its own last words. */
   | { readonly kind: "failed"; readonly complaint: string }
-  /** A limit ended it, or the fence itself could not be put up. */
-  | { readonly kind: "over"; readonly because: string };
+  /** It said more than it may, and would say it again. */
+  | { readonly kind: "verbose"; readonly because: string }
+  /** A limit of time or memory ended it. */
+  | { readonly kind: "over"; readonly because: string }
+  /** It was not run: this machine could not put up the fence, or start it, this time. */
+  | { readonly kind: "unfenced"; readonly because: string };
 
 /** Runs a program that reads what strangers wrote. */
 export type Fence = {
@@ -94,15 +98,18 @@ async function runFenced(command: FencedRun, prefix: readonly string[], isLimite
     });
     const { output, complaint, ended } = await collect(child, limits, { signal, written });
     signal?.throwIfAborted();
+    const isVerbose = ended === tooMuch(limits) || (written && (await written.size()) >= limits.outputBytes);
+    if (isVerbose === true) return { kind: "verbose", because: tooMuch(limits) };
     if (typeof ended === "string") return { kind: "over", because: ended };
-    if (written !== undefined && (await written.size()) >= limits.outputBytes)
-      return { kind: "over", because: tooMuch(limits) };
     if (ended.code === 0) return { kind: "done", output: (await written?.read()) ?? output };
     if (ended.signal !== null || ended.code === 137)
       return { kind: "over", because: `used more than ${limits.cpuSeconds} s of processor time` };
     // What a chart says begins with the name of its own program.
     if (prefix.length > 0 && /^(?:unshare|prlimit): /.test(complaint))
-      return { kind: "over", because: `cannot be fenced in here: ${complaint.trim()}` };
+      return { kind: "unfenced", because: `cannot be fenced in here: ${complaint.trim()}` };
+    // The Go runtime, and the C library, when the system gives no more threads or processes.
+    if (/^(?:runtime|fatal error)\b.*(?:temporarily unavailable|new OS thread)/im.test(complaint))
+      return { kind: "unfenced", because: "gets no more threads from this machine" };
     if (/out of memory|cannot allocate memory/i.test(complaint))
       return { kind: "over", because: `needs more than ${Math.round(limits.memoryBytes / 2 ** 20)} MB of memory` };
     return { kind: "failed", complaint };

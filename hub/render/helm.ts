@@ -3,7 +3,7 @@ import { join, posix, relative } from "node:path";
 import { checkChart } from "#hub/render/chart.ts";
 import type { FilesUnder } from "#hub/render/gather.ts";
 import type { ManifestFile } from "#hub/render/objects.ts";
-import { RenderRefused, RenderUnfinished } from "#hub/render/render-problem.ts";
+import { RenderRefused, reworded } from "#hub/render/render-problem.ts";
 import type { Tools } from "#hub/render/tools.ts";
 import { openWorkplace, type Workplace } from "#hub/render/workplace.ts";
 import type { JsonObject } from "#proto/object.ts";
@@ -87,8 +87,7 @@ export async function templateChart(
       return { path: chart.label, bytes };
     } catch (error) {
       if (!(error instanceof RenderRefused)) throw error;
-      const Kind = error instanceof RenderUnfinished ? RenderUnfinished : RenderRefused;
-      throw new Kind(inTheirWords(error.message, within, files.folder, inputs), { cause: error });
+      throw reworded(error, inTheirWords(error.message, within, files.folder, inputs));
     }
   };
   return await Promise.all(Array.from({ length: options.renderings }, render));

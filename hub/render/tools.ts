@@ -3,7 +3,7 @@ import { isAbsolute } from "node:path";
 import { availableParallelism, tmpdir } from "node:os";
 import type { Fence, FenceLimits } from "#hub/render/fence.ts";
 import { atMost } from "#lib/at-most.ts";
-import { RenderRefused, RenderUnfinished } from "#hub/render/render-problem.ts";
+import { RenderOverrun, RenderRefused, RenderUnfinished } from "#hub/render/render-problem.ts";
 
 /** The versions that render. Another one could give other objects from the same commit. */
 export const toolVersions = { kustomize: "5.8.1", helm: "4.3.1" } as const;
@@ -16,6 +16,8 @@ const env = { GOGC: "off", GOMEMLIMIT: "512MiB" };
 const limits: FenceLimits = { timeMs: 60_000, cpuSeconds: 60, memoryBytes: 2 * 2 ** 30, outputBytes: 32 * 2 ** 20 };
 
 const homes = { kustomize: "https://kubectl.docs.kubernetes.io/installation/kustomize", helm: "https://helm.sh/docs" };
+
+const refusals = { verbose: RenderRefused, over: RenderOverrun, unfenced: RenderUnfinished };
 
 /** The two renderers that are not ours, run behind the fence. */
 export type Tools = {
@@ -31,8 +33,8 @@ export function openTools(fence: Fence, paths: Readonly<Record<ToolName, string>
     const command = { binary: paths[tool], arguments: arguments_, directory, limits, env, signal };
     const outcome = await limited(() => fence.run(command));
     if (outcome.kind === "done") return outcome.output;
-    if (outcome.kind === "over") throw new RenderUnfinished(`${tool} ${outcome.because}`);
-    throw new RenderRefused(`${tool}: ${lastWords(outcome.complaint, directory)}`);
+    if (outcome.kind === "failed") throw new RenderRefused(`${tool}: ${lastWords(outcome.complaint, directory)}`);
+    throw new refusals[outcome.kind](`${tool} ${outcome.because}`);
   };
   const check = async (tool: ToolName): Promise<void> => {
     const wanted = toolVersions[tool];

@@ -13,7 +13,7 @@ import { keepRenderings } from "#hub/loop/kept-renderings.ts";
 import { createRenders, type Renders } from "#hub/loop/renders.ts";
 import { openRecords, type Records, type RecordStore } from "#hub/loop/records.ts";
 import { openSource, type Source } from "#hub/loop/sources.ts";
-import { openFence } from "#hub/render/fence.ts";
+import { openFence, type Fence, type FenceLimits, type FenceTools } from "#hub/render/fence.ts";
 import { createRenderer } from "#hub/render/renderer.ts";
 import { openSealedStore } from "#hub/render/sealed-store.ts";
 import type { Rendered } from "#hub/render/target.ts";
@@ -45,9 +45,18 @@ export type Kitchen = AsyncDisposable & {
   rebuild(): Promise<void>;
   records(): Records;
   readonly keptFolder: string;
+  /** Goes on only when a test says so. */
+  readonly clock: { nowMs: number };
 };
 
-export async function openKitchen(): Promise<Kitchen> {
+export type KitchenOptions = {
+  /** Other programs that put up the fence. */
+  readonly fence?: Partial<FenceTools>;
+  /** Other limits of what a tool may use. */
+  readonly limits?: Partial<FenceLimits>;
+};
+
+export async function openKitchen(options: KitchenOptions = {}): Promise<Kitchen> {
   await using started = new AsyncDisposableStack();
   const folder = started.use(await mkdtempDisposable(join(tmpdir(), "plumbline-kitchen-")));
   const git = started.use(await startGitServer());
@@ -60,9 +69,14 @@ export async function openKitchen(): Promise<Kitchen> {
     sourceOptions(folder.path, over.signal, { blobs: createBlobCache(16 * 1024 * 1024) }),
   );
   started.defer(() => source.stop());
-  const fence = await openFence({ prlimit: "/usr/bin/prlimit", unshare: "/usr/bin/unshare" });
+  const fence = await openFence({ prlimit: "/usr/bin/prlimit", unshare: "/usr/bin/unshare", ...options.fence });
+  const fenced: Fence = {
+    ...fence,
+    run: (command) => fence.run({ ...command, limits: { ...command.limits, ...options.limits } }),
+  };
+  const clock = { nowMs: 0 };
   const paths: Record<ToolName, string> = { helm: serverPath("helm"), kustomize: serverPath("kustomize") };
-  const tools = openTools(fence, paths);
+  const tools = openTools(fenced, paths);
   const secret = Buffer.alloc(32, 7);
   const renderer = started.use(createRenderer(secret));
   const signer = createGitSigner(generateKeyPairSync("ed25519").privateKey);
@@ -110,6 +124,7 @@ export async function openKitchen(): Promise<Kitchen> {
       traceOf: () => "",
       log: silentLog,
       signal: over.signal,
+      nowMs: () => clock.nowMs,
     });
   };
   let renders = await open();
@@ -123,6 +138,7 @@ export async function openKitchen(): Promise<Kitchen> {
   return {
     git,
     made,
+    clock,
     keptFolder,
     target,
     renders: () => renders,
