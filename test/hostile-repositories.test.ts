@@ -180,9 +180,7 @@ test("G13 replace refs are not obeyed, and a repository of SHA-256 is read", asy
   await git.commit("replaced", "other", { x: "1" }, "something new");
   await hub.publish();
   expect(hub.settingsOf("replaced")?.["version"]).not.toBe("evil");
-  const hashesUrl = (await git.createRepository("new-hash")).replace("new-hash.git", "hashes.git");
-  await git.git("new-hash", ["init", "--quiet", "--bare", "--object-format=sha256", "../hashes.git"]);
-  await git.git("hashes", ["config", "http.receivepack", "true"]);
+  const hashesUrl = await git.createRepository("hashes", "sha256");
   await git.commit("hashes", "main", { "apps/hashes/namespace.yaml": namespace("hashes") }, "first");
   await hub.declare("hashes", hashesUrl);
   await hub.publish("hashes", "hashes");

@@ -184,8 +184,7 @@ test("a mirror that was lost knows that it was", async () => {
 
 test("a repository of SHA-256 is followed like any other", async () => {
   await rm(join(folder.path), { recursive: true, force: true });
-  await server.git("shop", ["init", "--quiet", "--bare", "--object-format=sha256", "../wide.git"]);
-  const url = (await server.createRepository("other")).replace("other", "wide");
+  const url = await server.createRepository("wide", "sha256");
   const made = await server.commit("wide", "main", { a: "1" }, "first");
   expect(made).toHaveLength(64);
   const source = await openSource(

@@ -244,7 +244,7 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
         .filter((line) => line.trim() !== "")
         .map(loggedOf);
     },
-    isSignedBy: async (commit, publicKey) => isSignedBy(await run(["cat-file", "commit", commit]), publicKey),
+    isSignedBy: async (commit, publicKey) => isSignedBy(commit, await run(["cat-file", "commit", commit]), publicKey),
     commit: (change, signer, nowMs, signal) =>
       alone(async () => {
         const pushed = await withRemote(directory, settings, (access) =>

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { AccessRefused, git, GitFailed, type BareRepository, type GitOptions } from "#hub/git/command.ts";
 import type { RemoteAccess } from "#hub/git/remote.ts";
 import type { GitSigner } from "#hub/git/sign.ts";
+import { signatureHeader } from "#hub/trust/signed-object.ts";
 import { revision, type Revision } from "#proto/ids.ts";
 
 /** A change to one branch, computed from one of its commits. */
@@ -91,8 +92,10 @@ async function writeCommit(
       run,
       [...files.values()].filter((text) => text !== null),
     );
-    const lines = [...files].map(([path, text]) =>
-      text === null ? `0 ${"0".repeat(40)}\t${path}` : `100644 ${objects.get(text)!}\t${path}`,
+    // As long as every id of this repository; without a commit to lay them over there is nothing to delete.
+    const none = "0".repeat(content.length);
+    const lines = [...files].flatMap(([path, text]) =>
+      text !== null ? [`100644 ${objects.get(text)!}\t${path}`] : content === "nothing" ? [] : [`0 ${none}\t${path}`],
     );
     await run(["update-index", "-z", "--index-info"], { input: lines.map((line) => `${line}\0`).join("") });
     const tree = await run(["write-tree"]);
@@ -102,7 +105,7 @@ async function writeCommit(
     const head = `tree ${tree}\n${parents}author ${author} ${when}\ncommitter ${author} ${when}\n`;
     const body = `${message.trimEnd()}\n`;
     const signature = signer.sign(Buffer.from(`${head}\n${body}`)).replaceAll("\n", "\n ");
-    const object = `${head}gpgsig ${signature}\n\n${body}`;
+    const object = `${head}${signatureHeader(tree)} ${signature}\n\n${body}`;
     return revision(await run(["hash-object", "-t", "commit", "-w", "--stdin"], { input: object }));
   } finally {
     await rm(indexFile, { force: true });

@@ -35,12 +35,11 @@ export function createGitSigner(privateKey: KeyObject): GitSigner {
   };
 }
 
-/** Whether a raw commit object is signed by this ed25519 key ("ssh-ed25519 AAAA..."), as `createGitSigner` signs. */
-export function isSignedBy(commit: string | Uint8Array, publicKey: string): boolean {
+/** Whether this raw commit object is signed by this ed25519 key ("ssh-ed25519 AAAA..."), as `createGitSigner` signs. */
+export function isSignedBy(id: string, commit: string | Uint8Array, publicKey: string): boolean {
   const signer = parseAllowedSigner(`hub ${publicKey}`);
   if (typeof signer === "string") return false;
-  // Under the header of SHA-1 repositories, which is the one that is written.
-  const { payload, signature, isAmbiguous } = readCommit("", Buffer.from(commit as string));
+  const { payload, signature, isAmbiguous } = readCommit(id, Buffer.from(commit as string));
   const read = readSshSignature(signature);
   if (read === undefined || isAmbiguous || read.hash !== hash) return false;
   if (read.fingerprint !== signer.key.fingerprint) return false;

@@ -39,6 +39,6 @@ async function wantedOf(
   const commits = await readCommits(repository, ids);
   return commits.flatMap(({ id, raw }) => {
     const { message, atMs } = readCommit(id, raw);
-    return isWanted(message) && isSignedBy(raw, publicKey) ? [{ id, atMs }] : [];
+    return isWanted(message) && isSignedBy(id, raw, publicKey) ? [{ id, atMs }] : [];
   });
 }

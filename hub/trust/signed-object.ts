@@ -22,8 +22,8 @@ export const isPgp = (signature: string): boolean => signature.startsWith(pgpBeg
 export const isSsh = (signature: string): boolean => signature.startsWith(sshBegin);
 export const isX509 = (signature: string): boolean => signature.startsWith(x509Begin);
 
-/** The header in which a repository of this object format keeps a commit's signature. */
-const headerOf = (id: string): string => (id.length === 64 ? "gpgsig-sha256" : "gpgsig");
+/** The header in which a repository keeps a commit's signature, by the object format of one of its ids. */
+export const signatureHeader = (id: string): string => (id.length === 64 ? "gpgsig-sha256" : "gpgsig");
 
 /** `raw` is the object's content, as `cat-file` gives it. Read byte by byte: a signature is over bytes. */
 export function readCommit(id: string, raw: Buffer): SignedObject {
@@ -32,7 +32,7 @@ export function readCommit(id: string, raw: Buffer): SignedObject {
   const fields = fieldsOf(text.slice(0, headEnd));
   // Git signs a commit without both headers, whichever it then writes.
   const kept = fields.filter(({ name }) => name !== "gpgsig" && name !== "gpgsig-sha256");
-  const signatures = fields.filter(({ name }) => name === headerOf(id));
+  const signatures = fields.filter(({ name }) => name === signatureHeader(id));
   const payload = kept.map(({ whole }) => whole).join("") + text.slice(headEnd);
   const valuesOf = (name: string): string[] => kept.filter((field) => field.name === name).map(({ value }) => value);
   return {

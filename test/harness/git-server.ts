@@ -7,13 +7,13 @@ import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
 import { byteByByte } from "#test/harness/byte-by-byte.ts";
 import { serveGit } from "#cli/demo/git-backend.ts";
-import { createRepositories, type Repositories } from "#test/harness/repositories.ts";
+import { createRepositories, type ObjectFormat, type Repositories } from "#test/harness/repositories.ts";
 
 /** A real Git server: git's own http-backend behind a loopback port. */
 export type GitServer = Pick<Repositories, "git" | "commit" | "protect"> &
   AsyncDisposable & {
     /** Makes an empty bare repository and gives its address. */
-    createRepository(name: string): Promise<string>;
+    createRepository(name: string, objectFormat?: ObjectFormat): Promise<string>;
     /** Called after each push and each `commit`, with the repository's name; a webhook is sent from here. */
     onPush: (name: string) => Promise<void>;
     /** Called when a request begins: "fetch" or "push". */
@@ -105,8 +105,8 @@ export async function startGitServer(options: GitServerOptions = {}): Promise<Gi
     hang: (name: string) => void (stuck = name),
     speak: (how: typeof spoken) => void (spoken = how),
     failWith: (next: typeof failure) => void (failure = next),
-    async createRepository(name: string) {
-      await repositories.create(name);
+    async createRepository(name: string, objectFormat?: ObjectFormat) {
+      await repositories.create(name, objectFormat);
       return addressOf(name);
     },
     async copyRepository(from: string, to: string) {

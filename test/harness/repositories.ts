@@ -6,11 +6,14 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
+/** By which hash a repository names what it holds. */
+export type ObjectFormat = "sha1" | "sha256";
+
 /** Bare repositories in a folder of their own, and what their owner does with them on the server. */
 export type Repositories = AsyncDisposable & {
   readonly root: string;
   /** Makes an empty bare repository. */
-  create(name: string): Promise<void>;
+  create(name: string, objectFormat?: ObjectFormat): Promise<void>;
   /** Runs git in a repository, as its owner would on the server. */
   readonly git: (name: string, arguments_: readonly string[], input?: string | Uint8Array) => Promise<string>;
   /** Adds a commit that changes these files (null deletes), and gives its id. */
@@ -37,8 +40,9 @@ export async function createRepositories(): Promise<Repositories> {
   return {
     root,
     git,
-    async create(name) {
-      await run("git", ["init", "--quiet", "--bare", "--initial-branch=main", join(root, `${name}.git`)]);
+    async create(name, objectFormat = "sha1") {
+      const how = ["--quiet", "--bare", "--initial-branch=main", `--object-format=${objectFormat}`];
+      await run("git", ["init", ...how, join(root, `${name}.git`)]);
       await git(name, ["config", "http.receivepack", "true"]);
     },
     async commit(name, branch, files, message) {

@@ -8,6 +8,7 @@ import { loadIdentity } from "#hub/identity/identity.ts";
 import type { ClusterAnswer, DriftRow, RegisterAnswer, StatusAnswer } from "#proto/api.ts";
 import { freePorts } from "#test/harness/free-port.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
+import type { ObjectFormat } from "#test/harness/repositories.ts";
 import { startProcess, untilReady, type RunningProcess } from "#test/harness/process.ts";
 import { serverPath } from "#test/harness/servers.ts";
 
@@ -53,6 +54,8 @@ export type WorldOptions = {
   readonly pollMs?: number;
   /** Lets the hub find the Helm and Kustomize that the set-up built. */
   readonly renderers?: boolean;
+  /** Of the fleet repository. */
+  readonly objectFormat?: ObjectFormat;
   /** Another build of the command line. */ readonly cli?: string;
 };
 
@@ -62,7 +65,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const folder = await mkdtemp(join(tmpdir(), "plumbline-world-"));
   started.defer(() => rm(folder, { recursive: true, force: true }));
   const git = started.use(await startGitServer());
-  const fleetUrl = await git.createRepository("fleet");
+  const fleetUrl = await git.createRepository("fleet", options.objectFormat);
   const [http, grpc, nats] = (await freePorts(3)) as [number, number, number];
   const secretFile = join(folder, "webhook-secret");
   await writeFile(secretFile, webhookSecret);

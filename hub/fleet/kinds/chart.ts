@@ -16,7 +16,7 @@ export const chart = z
     /** Of another Git repository: a branch or a tag may move, a commit does not. */
     revision: z
       .string()
-      .regex(/^[0-9a-f]{40}$/, { error: "must be a whole commit id: 40 hex digits" })
+      .regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/, { error: "must be a whole commit id: 40 or 64 hex digits" })
       .optional(),
     name: z
       .string()
