@@ -21,6 +21,13 @@ export async function ask<Answer>(
   }
 }
 
+/** Asks the hub's API for what is no text. */
+export async function download(config: CliConfig, path: string): Promise<Uint8Array> {
+  const response = await send(config, "GET", path, AbortSignal.timeout(answerWithinMs));
+  if (response.headers.get("content-type") !== "application/octet-stream") throw noHub(config);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
 const noHub = ({ hub }: CliConfig): CliError =>
   new CliError(
     exitCode.unreachable,

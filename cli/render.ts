@@ -2,6 +2,7 @@ import { stringify } from "yaml";
 import { ask } from "#cli/client.ts";
 import type { CliConfig, OfflineConfig } from "#cli/config.ts";
 import { CliError, exitCode, usage } from "#cli/errors.ts";
+import { chartsElsewhere } from "#cli/offline/charts.ts";
 import { openKitchen, type Dish, type Wish } from "#cli/offline/kitchen.ts";
 import { filesAt, openFleetTree, type FleetTree } from "#cli/offline/tree.ts";
 import { wishOf } from "#cli/offline/wish.ts";
@@ -18,6 +19,7 @@ export type RenderOptions = {
   revision?: string;
   fleet: string;
   source?: string;
+  chart?: string;
   fromHub?: boolean;
 };
 
@@ -55,7 +57,7 @@ export async function renderedHere(
   const tree = await openFleetTree(options.fleet, config.searchPath);
   const wish = wishOf(tree.fleet, application, options);
   const source = await sourceOf(tree, wish, options, config.searchPath, revision);
-  await using kitchen = await openKitchen(config.tools, signal);
+  await using kitchen = await openKitchen(config.tools, chartsElsewhere(config, options.chart), signal);
   const dish = await kitchen.cook(tree.fleet, source.files, wish);
   return answerOf(dish, wish, source.revision);
 }

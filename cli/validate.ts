@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import type { OfflineConfig } from "#cli/config.ts";
 import { CliError, exitCode } from "#cli/errors.ts";
+import { chartsElsewhere, isElsewhere, labelOf } from "#cli/offline/charts.ts";
 import { openKitchen, type Wish } from "#cli/offline/kitchen.ts";
 import { openFleetTree, type FleetTree } from "#cli/offline/tree.ts";
 import { wishesOf } from "#cli/offline/wish.ts";
@@ -51,7 +52,7 @@ async function renderAll(
   { fleet, files, checkout }: FleetTree,
   signal: AbortSignal,
 ): Promise<{ problems: FleetProblem[]; warnings: FleetProblem[]; count: number }> {
-  await using kitchen = await openKitchen(config.tools, signal);
+  await using kitchen = await openKitchen(config.tools, chartsElsewhere(config), signal);
   const problems = new Map<string, FleetProblem>();
   const warnings = new Map<string, FleetProblem>();
   const note = (found: Map<string, FleetProblem>, text: string, declared: DeclaredAt, wish: Wish): void => {
@@ -64,8 +65,11 @@ async function renderAll(
       hint(`${declared.name} is not rendered: it comes from the Repository ${declared.source.repository}`);
       continue;
     }
-    if (declared.source.helm.chart !== null) {
-      hint(`${declared.name} is not rendered: its chart is fetched by the hub`);
+    const { chart } = declared.source.helm;
+    if (chart !== null && isElsewhere(chart)) {
+      hint(
+        `${declared.name} is not rendered: its chart, ${labelOf(chart)}, lies elsewhere: plumb render ${declared.name} asks the hub for it, or takes a copy by --chart`,
+      );
       continue;
     }
     for (const wish of wishesOf(fleet, declared.name)) {

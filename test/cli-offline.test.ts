@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { application, cluster, configMap, environment, namespace } from "#test/harness/manifests.ts";
+import { application, cluster, configMap, environment, namespace, yaml } from "#test/harness/manifests.ts";
+import { serverPath } from "#test/harness/servers.ts";
 import { startProcess } from "#test/harness/process.ts";
 
 const run = promisify(execFile);
@@ -21,7 +22,14 @@ type Folder = AsyncDisposable & {
 async function openFolder(): Promise<Folder> {
   const made = await mkdtempDisposable(join(tmpdir(), "plumbline-offline-"));
   const { path } = made;
-  const env = { PATH: process.env["PATH"], HOME: path, LANG: "C.UTF-8", GIT_CONFIG_GLOBAL: "/dev/null" };
+  const env = {
+    PATH: process.env["PATH"],
+    HOME: path,
+    LANG: "C.UTF-8",
+    GIT_CONFIG_GLOBAL: "/dev/null",
+    PLUMBLINE_HELM: serverPath("helm"),
+    PLUMBLINE_KUSTOMIZE: serverPath("kustomize"),
+  };
   const git = async (...arguments_: string[]): Promise<string> =>
     (await run("git", ["-c", "user.name=dev1", "-c", "user.email=dev1@example.com", ...arguments_], { cwd: path, env }))
       .stdout;
@@ -97,6 +105,50 @@ test("diff names object, field and both values, hides Secrets, and exits 3 when 
     '+ ConfigMap shop/more\n    + data  {}\n~ ConfigMap shop/settings\n    data.level  "info" → "debug"\n~ Secret shop/db\n    data.password  (redacted) → (redacted, another value)\n',
   );
   expect(differs.out + differs.err).not.toContain(Buffer.from("hush-2").toString("base64"));
+});
+
+test("a chart in another folder of the checkout is rendered like any other; for one from elsewhere it is said what to do", async () => {
+  await using folder = await openFolder();
+  const template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {said: {{ .Values.said | quote }}}\n";
+  const document = (kind: string, name: string, spec: object): string =>
+    yaml({ apiVersion: "plumbline.dev/v1", kind, metadata: { name }, spec });
+  const declared = (name: string, chart: object): string =>
+    document("Application", name, {
+      source: { path: "apps/web", helm: { chart, valuesFiles: ["values.yaml"] } },
+      namespace: "shop",
+      environments: ["dev"],
+    });
+  await folder.write({
+    "fleet/web.yaml": declared("web", { path: "charts/web" }),
+    "fleet/far.yaml": declared("far", { repository: "charts", name: "far", version: "1.2.3" }),
+    "fleet/charts.yaml": document("Repository", "charts", { type: "helm", url: "https://charts.example" }),
+    "charts/web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+    "charts/web/templates/a.yaml": template,
+    "apps/web/values.yaml": "said: here\n",
+  });
+  expect(await folder.plumb("render", "web", "-o", "name")).toMatchObject({ code: 0, out: "ConfigMap shop/a\n" });
+  await folder.git("add", "-A");
+  await folder.git("commit", "--quiet", "-m", "charts");
+  await folder.write({ "apps/web/values.yaml": "said: there\n" });
+  const changed = await folder.plumb("diff", "web", "--revision", "HEAD");
+  expect(changed.out).toBe('~ ConfigMap shop/a\n    data.said  "here" → "there"\n');
+  const far = await folder.plumb("render", "far", "--hub", "http://127.0.0.1:1");
+  expect([far.code, far.err]).toEqual([
+    5,
+    "plumb: the chart far 1.2.3 of charts lies elsewhere, and only the hub fetches it: the hub at http://127.0.0.1:1 does not answer\n       name the hub by --hub and yourself by --token-file, or its archive (helm pull) by --chart\n",
+  ]);
+  const valid = await folder.plumb("validate");
+  expect([valid.code, valid.err]).toEqual([
+    0,
+    expect.stringContaining(
+      "far is not rendered: its chart, far 1.2.3 of charts, lies elsewhere: plumb render far asks the hub for it, or takes a copy by --chart\n",
+    ),
+  ]);
+  const wrong = await folder.plumb("render", "far", "--chart", "nothing.tgz");
+  expect([wrong.code, wrong.err]).toEqual([
+    2,
+    expect.stringContaining("--chart: nothing.tgz is no file that can be read"),
+  ]);
 });
 
 test("validate renders each Application, and says file and line as text, as JSON and as GitHub's annotations", async () => {

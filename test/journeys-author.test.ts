@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { recordBranch } from "#hub/loop/records.ts";
 import type { RenderedAnswer } from "#proto/api.ts";
 import { packChart } from "#test/harness/chart-archive.ts";
 import { indexOf, startHelmRepository } from "#test/harness/chart-servers.ts";
@@ -19,6 +20,7 @@ let plane: SharedControlPlane;
 let world: World;
 let checkout: string;
 let first: string;
+let cloned: string;
 
 const secret = (password: string): string =>
   `apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: ${password}, user: shop}\n`;
@@ -54,6 +56,7 @@ beforeAll(async () => {
   );
   checkout = join(world.folder, "checkout");
   await git("clone", "--quiet", world.fleetUrl, checkout);
+  cloned = await world.git.git("fleet", ["rev-parse", "main"]);
 });
 afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
@@ -62,7 +65,7 @@ afterAll(async () => {
 
 /** As it was cloned. */
 const clean = async (): Promise<void> => {
-  await git("-C", checkout, "checkout", "--quiet", "--force", "main");
+  await git("-C", checkout, "reset", "--quiet", "--hard", cloned);
   await git("-C", checkout, "clean", "--quiet", "--force", "-d");
 };
 beforeEach(clean);
@@ -226,10 +229,14 @@ test("what does not render is a failure, never a difference; a stranger without 
   expect(await diff("--token-file", token)).toMatchObject({ code: 4, stdout: "" });
 });
 
-test("a chart that lies in a Helm repository is shown by the hub, which fetches it", async () => {
+test("a chart that lies in a Helm repository is fetched by the hub, for authors too", async () => {
   await using helm = await startHelmRepository();
   const template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {said: {{ .Values.said | quote }}}\n";
   const archive = packChart("web", "1.2.3", { "values.yaml": "said: chart\n", "templates/a.yaml": template });
+  const newer = packChart("web", "1.3.0", {
+    "templates/a.yaml": template.replace("said: {{", "heard: {{"),
+    "templates/b.yaml": template.replace("name: a", "name: b"),
+  });
   helm.files.set("/charts/index.yaml", indexOf("web", "1.2.3", archive));
   helm.files.set("/charts/web-1.2.3.tgz", archive);
   const chart = { repository: "charts", name: "web", version: "1.2.3" };
@@ -264,6 +271,93 @@ test("a chart that lies in a Helm repository is shown by the hub, which fetches 
   expect(shown.stderr).toMatch(
     /^web for author-1 \(dev\) at \w{7}: 1 object by helm \(spec\.source\.helm\.chart: web 1\.2\.3 of charts, sha256:\w{12}\), digest \w{12}\n$/,
   );
+
+  // What the author has in the checkout, with the chart that the hub has.
+  await git("-C", checkout, "pull", "--quiet");
+  const web = (...more: string[]): Promise<Ran> => plumb("diff", "web", "--cluster", "author-1", ...more);
+  expect(await web("--exit-code")).toEqual({ code: 0, stdout: "", stderr: "web on author-1: nothing differs\n" });
+  const declared = await readFile(join(checkout, "fleet/web.yaml"), "utf8");
+  await write({ "fleet/web.yaml": declared.replace("by the Application", "by the author") });
+  expect((await web()).stdout).toBe(
+    '~ ConfigMap author-shop/a\n    data.said  "by the Application" → "by the author"\n',
+  );
+  const rendered = await plumb("render", "web", "--cluster", "author-1");
+  expect([rendered.stdout, rendered.stderr]).toEqual([
+    expect.stringContaining("said: by the author\n"),
+    expect.stringContaining("web 1.2.3 of charts, sha256:"),
+  ]);
+  // A version that nobody has pushed yet is fetched to look at, and put on no record.
+  helm.files.set("/charts/index.yaml", indexOf("web", "1.3.0", newer));
+  helm.files.set("/charts/web-1.3.0.tgz", newer);
+  await write({ "fleet/web.yaml": declared.replace("1.2.3", "1.3.0") });
+  expect((await web()).stdout).toBe(
+    '~ ConfigMap author-shop/a\n    - data.said  "by the Application"\n    + data.heard  "by the Application"\n+ ConfigMap author-shop/b\n    + data.said  "by the Application"\n',
+  );
+  const onRecord = await world.git.git("fleet", ["ls-tree", "-r", "--name-only", recordBranch, "charts"]);
+  expect(onRecord).toBe("charts/charts/web/1.2.3.yaml");
+
+  // A copy at hand is as good, and asks no hub.
+  const copy = join(world.folder, "web.tgz");
+  await writeFile(copy, newer);
+  const offline = await plumb("render", "web", "--cluster", "author-1", "--chart", copy, "--hub", "http://127.0.0.1:1");
+  expect([offline.code, offline.stdout]).toEqual([0, expect.stringContaining("heard: by the Application\n")]);
+
+  // What no Application of the fleet names is not read by the hub's credentials, and a viewer reads no chart.
+  await write({ "fleet/web.yaml": declared.replace("name: web\n        version", "name: other\n        version") });
+  const other = await plumb("render", "web", "--cluster", "author-1");
+  expect([other.code, other.stderr]).toEqual([
+    1,
+    "plumb: the chart other 1.2.3 of charts lies elsewhere, and only the hub fetches it: no Application of the fleet uses other of charts\n       name the hub by --hub and yourself by --token-file, or its archive (helm pull) by --chart\n",
+  ]);
+});
+
+test("a chart of another Git repository is rendered at its commit, from the hub or from a checkout of it", async () => {
+  const url = await world.git.createRepository("platform");
+  const template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {said: {{ .Values.said | quote }}}\n";
+  const revision = await world.git.commit(
+    "platform",
+    "main",
+    {
+      "charts/api/Chart.yaml": "apiVersion: v2\nname: api\nversion: 1.0.0\n",
+      "charts/api/templates/c.yaml": template,
+      "charts/other/Chart.yaml": "apiVersion: v2\nname: other\nversion: 1.0.0\n",
+    },
+    "a chart",
+  );
+  await world.git.commit("platform", "main", { "charts/api/templates/c.yaml": null }, "and it is gone");
+  const document = (kind: string, name: string, spec: object): string =>
+    yaml({ apiVersion: "plumbline.dev/v1", kind, metadata: { name }, spec });
+  const chart = { repository: "platform", path: "charts/api", revision };
+  const source = { helm: { chart, values: { said: "pushed" } } };
+  await world.git.commit(
+    "fleet",
+    "main",
+    {
+      "fleet/platform.yaml": document("Repository", "platform", { url }),
+      "fleet/api.yaml": document("Application", "api", { source, namespace: "author-shop", environments: ["dev"] }),
+    },
+    "a chart in Git",
+  );
+  await world.until("the chart to be applied", async () =>
+    (await world.status()).rows.some(({ application, settled }) => application === "api" && settled === 1),
+  );
+  await git("-C", checkout, "pull", "--quiet");
+  const api = (...more: string[]): Promise<Ran> =>
+    plumb("diff", "api", "--cluster", "author-1", "--exit-code", ...more);
+  expect(await api()).toMatchObject({ code: 0, stdout: "" });
+  const declared = await readFile(join(checkout, "fleet/api.yaml"), "utf8");
+  await write({ "fleet/api.yaml": declared.replace("pushed", "edited") });
+  const edited = { code: 3, stdout: '~ ConfigMap author-shop/c\n    data.said  "pushed" → "edited"\n' };
+  expect(await api()).toMatchObject(edited);
+  const platform = join(world.folder, "platform");
+  await git("clone", "--quiet", url, platform);
+  expect(await api("--chart", platform)).toMatchObject(edited);
+  await write({ "fleet/api.yaml": declared.replace("charts/api", "charts/other") });
+  const other = await api();
+  expect([other.code, other.stderr]).toEqual([
+    1,
+    expect.stringContaining("no Application of the fleet uses charts/other of platform"),
+  ]);
 });
 
 test("what runs and is probably a mistake is said in the status, also by a hub that found it rendered already", async () => {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { RenderTools } from "#cli/config.ts";
+import type { OpenChart } from "#cli/offline/charts.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
 import type { Files } from "#hub/git/checkout.ts";
 import { ContentRefused } from "#hub/git/contents.ts";
@@ -36,7 +37,8 @@ export type Dish =
 /** Renders as the hub does, by the same code and tools, from files at hand. */
 export type Kitchen = AsyncDisposable & { cook(fleet: Fleet, files: Files, wish: Wish): Promise<Dish> };
 
-export async function openKitchen(programs: RenderTools, signal: AbortSignal): Promise<Kitchen> {
+/** `openChart` gives what lies elsewhere than in an Application's own folder. */
+export async function openKitchen(programs: RenderTools, openChart: OpenChart, signal: AbortSignal): Promise<Kitchen> {
   const tools = openTools(await openFence(programs), programs);
   const renderer = createRenderer(randomBytes(32), 1);
   return {
@@ -46,15 +48,11 @@ export async function openKitchen(programs: RenderTools, signal: AbortSignal): P
       const job = jobOf(target, fleet, { url: "" } as Source, renderer.version);
       if (job === undefined) return { ok: false, because: `${wish.application} is not declared for ${wish.cluster}` };
       if ("ok" in job) return job.ok ? { ok: false, because: "" } : job;
-      if (job.chart !== null)
-        return {
-          ok: false,
-          because:
-            "spec.source.helm.chart: only the hub fetches charts from elsewhere; plumb render --from-hub shows what it makes of them",
-        };
       try {
+        const chart = job.chart === null ? undefined : await openChart(job.chart, files);
         const { target: manifests, choice } = await manifestsOf(tools, {
           ...job.wanted,
+          helm: { ...job.wanted.helm, chart },
           filesUnder: (folder) => files.contents(folder),
           fileAt: (path) => files.file(path),
           isFirst: true,

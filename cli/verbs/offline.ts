@@ -67,4 +67,8 @@ const ofOne = (command: Command): Command =>
     .option("--cluster <name>", "for this cluster; needed when there are several")
     .option("--environment <name>", "when the cluster is in several")
     .option("--fleet <folder>", "the fleet documents in a checkout", "fleet")
-    .option("--source <folder>", "a checkout of the Application's own repository, if it has one");
+    .option("--source <folder>", "a checkout of the Application's own repository, if it has one")
+    .option(
+      "--chart <path>",
+      "a copy of its chart from elsewhere: the archive, or a checkout of the chart's Git repository; without it the hub is asked",
+    );

@@ -54,6 +54,7 @@ const app = createApi({
     Promise.resolve({ ok: false, status: 404, message: `there is no application ${application}`, advice: "" }),
   commits: () => Promise.resolve([]),
   rendered: () => Promise.resolve({ ok: false, status: 404, message: "none", advice: "" }),
+  charts: () => (note("chart"), Promise.resolve({ ok: false, status: 404, message: "none", advice: "" })),
   notReady: () => undefined,
 });
 const send = (method: string, path: string, token: string | undefined, body?: object) =>
@@ -75,6 +76,7 @@ const routes: readonly [string, string, readonly string[], object?][] = [
   ["GET", "/api/v1/clusters/:name", readers],
   ["GET", "/api/v1/drift", readers],
   ["GET", "/api/v1/applications/:name/rendered", readers],
+  ["GET", "/api/v1/charts", ["promoter", "operator", "admin"]],
   ["GET", "/api/v1/history", readers],
   ["GET", "/api/v1/drift/watch", readers],
   ["GET", "/api/v1/why", readers],

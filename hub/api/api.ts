@@ -4,6 +4,7 @@ import { streamSSE } from "hono/streaming";
 import { z } from "zod";
 import type { Actions, Outcome } from "#hub/api/actions.ts";
 import { authorise, type Actor, type Resource, type Verb } from "#hub/api/authorise.ts";
+import { chart } from "#hub/fleet/kinds/chart.ts";
 import { webhookBytes } from "#hub/git/webhook.ts";
 import {
   driftRow,
@@ -18,6 +19,8 @@ import type { View } from "#hub/view/view.ts";
 import type { Question } from "#hub/view/why/facts.ts";
 import type { Why } from "#hub/view/why/why.ts";
 import type { RenderedQuestion } from "#hub/loop/rendered.ts";
+import type { ShownCharts } from "#hub/loop/shown-charts.ts";
+import { packChartFiles } from "#proto/chart-files.ts";
 import { stringifyJson } from "#proto/json.ts";
 import type { CommitRow, ErrorAnswer, RenderedAnswer, WhyAnswer } from "#proto/api.ts";
 import { BoundedQueue } from "#lib/bounded-queue.ts";
@@ -36,6 +39,7 @@ export type ApiOptions = {
   readonly why: (question: Question) => Promise<Why>;
   /** An Application's objects on a cluster, with the values of Secrets taken out. */
   readonly rendered: (question: RenderedQuestion) => Promise<Outcome<RenderedAnswer>>;
+  readonly charts: ShownCharts;
   readonly commits: (limit: number) => Promise<CommitRow[]>;
   /** In Prometheus' text format. */
   readonly metrics: () => Promise<string>;
@@ -176,6 +180,14 @@ export function createApi(options: ApiOptions): Hono<Env> {
     if (refused !== undefined) return refused;
     const { cluster, environment, revision } = renderedQuery.parse(c.req.query());
     return answer(c, await options.rendered({ application: c.req.param("name"), cluster, environment, revision }));
+  });
+  api.get("/charts", async (c) => {
+    const refused = allowed(c, "read-charts");
+    if (refused !== undefined) return refused;
+    const found = await options.charts(chart.parse(c.req.query()));
+    if (!found.ok) return answer(c, found);
+    const headers = { "content-type": "application/octet-stream", "cache-control": "no-store" };
+    return c.body(packChartFiles(found.chart) as Uint8Array<ArrayBuffer>, 200, headers);
   });
   api.get("/history", async (c) => {
     const refused = allowed(c, "read");

@@ -4,7 +4,7 @@ import type { Fleet, Role } from "#hub/fleet/fleet.ts";
 /** Who asks, with what the fleet's Access documents give them. */
 export type Actor = { readonly name: string; readonly roles: readonly Role[] };
 
-export type Verb = "read" | "register" | "revoke" | "promote" | "remove" | "accept-rewrite";
+export type Verb = "read" | "read-charts" | "register" | "revoke" | "promote" | "remove" | "accept-rewrite";
 /** What it is about; an environment narrows what a promoter may do. */
 export type Resource = { readonly environment?: string };
 
@@ -12,6 +12,8 @@ export type Decision = { readonly allowed: true } | { readonly allowed: false; r
 
 const rolesFor: Readonly<Record<Verb, readonly Role["role"][]>> = {
   read: ["viewer", "promoter", "approver", "operator", "admin"],
+  // As they lie in their repositories: what a template makes a Secret of stands there in the clear.
+  "read-charts": ["promoter", "operator", "admin"],
   promote: ["promoter", "operator", "admin"],
   remove: ["operator", "admin"],
   "accept-rewrite": ["operator", "admin"],
@@ -19,11 +21,14 @@ const rolesFor: Readonly<Record<Verb, readonly Role["role"][]>> = {
   revoke: ["admin"],
 };
 
+/** What a promoter may do in some environments only. */
+const ofOneEnvironment: ReadonlySet<Verb> = new Set(["promote"]);
+
 /** The one door: every route asks here. */
 export function authorise(actor: Actor, verb: Verb, resource: Resource = {}): Decision {
   const isEnough = (role: Role): boolean =>
     rolesFor[verb].includes(role.role) &&
-    (role.role !== "promoter" || verb === "read" || isWithin(role.environments, resource.environment));
+    (role.role !== "promoter" || !ofOneEnvironment.has(verb) || isWithin(role.environments, resource.environment));
   if (actor.roles.some(isEnough)) return { allowed: true };
   const where = resource.environment === undefined ? "" : ` in ${resource.environment}`;
   return {

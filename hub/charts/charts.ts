@@ -27,6 +27,10 @@ export type Charts = {
 
 export type Archive = { readonly digest: string; readonly bytes: Uint8Array };
 
+/** For people: which chart it is, and which content. */
+export const publishedFrom = ({ name, version, repository }: PublishedChart, { digest }: Archive): string =>
+  `${name} ${version} of ${repository}, ${digest.slice(0, 19)}`;
+
 export type ChartsParts = {
   readonly repository: (name: string) => ChartRepository | undefined;
   readonly recorded: (key: string) => ChartRecord | undefined;

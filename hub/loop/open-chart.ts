@@ -1,5 +1,5 @@
 import { ChartUnavailable } from "#hub/charts/download.ts";
-import type { Charts } from "#hub/charts/charts.ts";
+import { publishedFrom, type Charts } from "#hub/charts/charts.ts";
 import type { Job } from "#hub/loop/render-job.ts";
 import type { Source } from "#hub/loop/sources.ts";
 import type { FilesUnder } from "#hub/render/gather.ts";
@@ -30,7 +30,7 @@ export async function openChart({ chart, source, target }: Job, parts: Parts): P
     const opened = await parts.openPublished?.(chart);
     if (opened === undefined) throw new ChartUnavailable("published charts are not fetched here");
     const { digest, bytes } = opened;
-    const from = `${chart.name} ${chart.version} of ${chart.repository}, ${digest.slice(0, 19)}`;
+    const from = publishedFrom(chart, opened);
     return {
       source: () => ({ kind: "archive", name: chart.name, bytes: () => Promise.resolve(bytes), from }),
       key: digest,

@@ -86,7 +86,7 @@ export function createRenders(options: RendersOptions): Renders {
   const bundles = new Map<BundleDigest, Sealed>();
   /** Failures that may pass, and when they are to be forgotten. */
   const passing = new Map<string, number>();
-  /** Failures for want of a commit that may be pushed, or fetched, yet. */
+  /** Failures for want of a commit, or of a repository, that may be fetched yet. */
   const unknown = new Set<string>();
   /** Results of this run by the name of what they read. */
   const results = new Map<string, Found>();
@@ -229,6 +229,8 @@ export function createRenders(options: RendersOptions): Renders {
         return isOpen ? await failed(job, { looked, seen }, because, kind) : { ok: false, because };
       }
       if (error instanceof ChartUnavailable) {
+        // Its repository may have been declared beside it, and be fetched at any moment.
+        if (job.chart?.from === "git") unknown.add(key);
         passing.set(key, nowMs() + passingMs);
         return { ok: false, because: `spec.source.helm.chart: ${error.message}` };
       }

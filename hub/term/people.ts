@@ -5,6 +5,7 @@ import { observeHub } from "#hub/api/metrics.ts";
 import { serveApi, type ApiServer } from "#hub/api/serve.ts";
 import { secretFile } from "#hub/loop/credentials.ts";
 import { createRendered } from "#hub/loop/rendered.ts";
+import { createShownCharts } from "#hub/loop/shown-charts.ts";
 import { fleetName } from "#hub/loop/source-set.ts";
 import { describeStop, isAlarm } from "#hub/loop/stops.ts";
 import { createTold } from "#hub/loop/told.ts";
@@ -46,6 +47,11 @@ export async function servePeople(
     why: answersWhy(term, git, rendering, known),
     commits: listsCommits(term, git, deciding),
     rendered: openRendered(term, git, rendering, deciding),
+    charts: createShownCharts({
+      fleet: () => loop.state().fleet,
+      repository: (name) => git.sources.byName(name),
+      charts: rendering.charts,
+    }),
     notReady: () => (broker.isConnected() ? undefined : "the broker is not reachable"),
   });
   return term.use(await serveApi(api, config.listenHttp));
