@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import { stringify } from "yaml";
+import { yamlText } from "#lib/yaml-text.ts";
 import type { CliConfig } from "#cli/config.ts";
 import { usage } from "#cli/errors.ts";
 import { stringifyJson } from "#proto/json.ts";
@@ -99,7 +99,7 @@ export function print(format: Format, data: unknown, asTable: () => string, name
 /** The text of an answer in the form that was asked for. */
 export function render(format: Format, data: unknown, asTable: () => string, names: () => readonly string[]): string {
   if (format === "json") return `${stringifyJson(data, 2)}\n`;
-  if (format === "yaml") return stringify(data);
+  if (format === "yaml") return yamlText(data);
   return format === "name"
     ? names()
         .map((name) => `${name}\n`)

@@ -1,4 +1,4 @@
-import { stringify } from "yaml";
+import { yamlText } from "#lib/yaml-text.ts";
 import { ask } from "#cli/client.ts";
 import type { CliConfig, OfflineConfig } from "#cli/config.ts";
 import { CliError, exitCode, usage } from "#cli/errors.ts";
@@ -41,7 +41,7 @@ export async function render(
   print(
     options.output,
     answer,
-    () => objects.map((object) => stringify(object)).join("---\n"),
+    () => objects.map((object) => yamlText(object)).join("---\n"),
     () => objects.map((object) => describeRef(refOf(object as KubeObject))),
   );
 }

@@ -202,6 +202,40 @@ test("validate warns of what kubectl would take, and is probably a mistake; warn
   expect((await folder.plumb("render", "shop", "-o", "name")).err).toContain("warning: apps/shop/slip.yaml:5: ");
 });
 
+test("of what Kustomize reads, validate and render warn where it is written", async () => {
+  await using folder = await openFolder();
+  const document = (kind: string, name: string, spec: object): string =>
+    yaml({ apiVersion: "plumbline.dev/v1", kind, metadata: { name }, spec });
+  const widget = (spec: string): string =>
+    `apiVersion: example.dev/v1\nkind: Widget\nmetadata: {name: a}\nspec: ${spec}\n`;
+  await folder.write({
+    "fleet/built.yaml": document("Application", "built", {
+      source: { path: "overlays/dev" },
+      namespace: "shop",
+      environments: ["dev"],
+    }),
+    "base/kustomization.yaml": "resources: [widget.yaml, secret.yaml]\n",
+    "base/widget.yaml": widget("{zip: 01234, country: no}"),
+    "base/secret.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {pin: '0777'}\nother: 0777\n",
+    "base/unused.yaml": widget("{zip: 01234}"),
+    "overlays/dev/kustomization.yaml": "resources: [../../base]\npatches: [{path: patch.yaml}]\n",
+    "overlays/dev/patch.yaml": widget("{version: 1.10}"),
+  });
+  const text = await folder.plumb("validate");
+  const where = "(Application built for dev, dev-1)";
+  expect([text.code, text.out.split("\n").slice(0, -2).sort()]).toEqual([
+    0,
+    [
+      `warning: base/widget.yaml:4: spec.zip is 01234, which is read as the number 668: write that, or "01234" for the text ${where}`,
+      `warning: overlays/dev/patch.yaml:4: spec.version is 1.10, which is read as the number 1.1: write that, or "1.10" for the text ${where}`,
+    ],
+  ]);
+  const rendered = await folder.plumb("render", "built");
+  // As Kustomize itself has it.
+  expect(rendered.out).toMatch(/country: "no"\n {2}version: 1\.1\n {2}zip: 668\n/);
+  expect(rendered.err).toContain("warning: base/widget.yaml:4: spec.zip");
+});
+
 test("a checkout is read as a commit of it would be: ignored files are not there, and links are not followed", async () => {
   await using folder = await openFolder();
   await folder.write({ ".gitignore": "ignored.yaml\n", "apps/shop/ignored.yaml": configMap("ignored", {}) });

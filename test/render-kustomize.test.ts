@@ -19,7 +19,7 @@ const commit = (files: Readonly<Record<string, string>>) => async (folder: strin
     .filter(([path]) => folder === "" || path.startsWith(`${folder}/`))
     .map(([path, text]) => ({ path, bytes: Buffer.from(text) }));
 const build = async (folder: string, files: Readonly<Record<string, string>>, with_ = tools): Promise<string> =>
-  Buffer.from((await buildKustomization(with_, folder, commit(files)))[0]!.bytes).toString("utf8");
+  Buffer.from((await buildKustomization(with_, folder, commit(files))).files[0]!.bytes).toString("utf8");
 
 const map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
 

@@ -1,4 +1,4 @@
-import { stringify } from "yaml";
+import { yamlText } from "#lib/yaml-text.ts";
 import type { TenantProfile } from "#proto/token.ts";
 import { tenantRights, tenantSettings } from "./tenant-profile.ts";
 
@@ -113,7 +113,7 @@ subjects:
 
 /** This cluster's own word on what its agent may do; no hub can change it. */
 const limitsOf = (tenant: TenantProfile | undefined): string =>
-  stringify({
+  yamlText({
     apiVersion: "v1",
     kind: "ConfigMap",
     metadata: { name: "plumbline-agent-limits", namespace: "plumbline-agent" },

@@ -1,4 +1,4 @@
-import { stringify } from "yaml";
+import { yamlText } from "#lib/yaml-text.ts";
 import type { TenantProfile } from "#proto/token.ts";
 
 /** The ServiceAccount that writes for Applications which name none. */
@@ -22,7 +22,7 @@ const reasons = [
 /** Rights of profile Tenant, as documents of one YAML stream: no right to any cluster-wide thing, nor to Secrets that are not listed. */
 export function tenantRights(profile: TenantProfile): string {
   return tenantObjects(profile)
-    .map((object) => stringify(object))
+    .map((object) => yamlText(object))
     .join("---\n");
 }
 

@@ -5,7 +5,7 @@ import type { Rendered } from "#hub/render/target.ts";
 import { sha256Hex } from "#proto/json.ts";
 
 /** Raised with the shape of what is kept: an older file is then not read. */
-const form = 2;
+const form = 3;
 /** Folders named by a kustomization come and go; older shapes are found no more, and their results are made again. */
 const keptShapes = 8;
 /** Settings whose shapes stay in memory. */

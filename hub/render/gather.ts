@@ -9,12 +9,16 @@ const maxBytes = 32 * 1024 * 1024;
 /** The regular files under a folder at one commit; "" is the whole tree. */
 export type FilesUnder = (folder: string) => Promise<readonly ManifestFile[]>;
 
+/** What building a folder reads, and which of it Kustomize takes for objects, for patches of them, or for its own settings. */
+export type Gathered = { readonly files: ManifestFile[]; readonly sources: ManifestFile[] };
+
 /**
  * Everything that building a folder reads: its own files, and those of the folders that its kustomizations name, one
  * after another. Refuses before anything runs what lies outside the commit, naming file and field.
  */
-export async function gatherKustomization(folder: string, filesUnder: FilesUnder): Promise<ManifestFile[]> {
+export async function gatherKustomization(folder: string, filesUnder: FilesUnder): Promise<Gathered> {
   const all = new Map<string, ManifestFile>();
+  const sources = new Set<string>();
   const loaded: string[] = [];
   let bytes = 0;
   const read = async (wanted: string): Promise<void> => {
@@ -38,6 +42,7 @@ export async function gatherKustomization(folder: string, filesUnder: FilesUnder
     const kustomization = kustomizationOf(root, all);
     if (kustomization === undefined)
       throw new RenderRefused(`${root || "."} is built by kustomize and has no ${kustomizationNames[0]}`);
+    sources.add(kustomization.path);
     for (const named of kustomization.names) {
       const fail = (because: string): never => {
         throw new RenderRefused(`${kustomization.path}: ${named.field}: ${because}`);
@@ -45,6 +50,7 @@ export async function gatherKustomization(folder: string, filesUnder: FilesUnder
       const path = insideOf(root, named, fail);
       if (named.isBase) await read(path);
       const found = isThere(path);
+      if (found === "file" && /^(?:resources|patches)/.test(named.field)) sources.add(path);
       if (found === "folder" && named.isBase) await visit(path);
       else if (!isBelow(path, root) && (found === "file" || !named.isBase || /\.(ya?ml|json)$/.test(path)))
         fail(
@@ -56,7 +62,7 @@ export async function gatherKustomization(folder: string, filesUnder: FilesUnder
   };
   await read(folder);
   await visit(folder);
-  return [...all.values()];
+  return { files: [...all.values()], sources: [...sources].map((path) => all.get(path)!) };
 }
 
 /** The path in the repository. */

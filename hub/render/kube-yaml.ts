@@ -1,6 +1,6 @@
 import { constructFromEvents, parseEvents, YAMLException, type Event } from "js-yaml";
 import { kubeSchema } from "#hub/render/kube-schema.ts";
-import { doubtsIn } from "#hub/render/yaml-doubts.ts";
+import { doubtsIn, type Doubt } from "#hub/render/yaml-doubts.ts";
 import { offsetOf, unreadKey } from "#hub/render/yaml-events.ts";
 import type { Json } from "#proto/object.ts";
 
@@ -50,7 +50,7 @@ export function readKubeYaml(file: string, bytes: Uint8Array): YamlDocument[] {
     .filter(({ value }) => value !== null);
 }
 
-function textOf(file: string, bytes: Uint8Array): string {
+export function textOf(file: string, bytes: Uint8Array): string {
   try {
     // Without ignoreBOM a byte order mark is taken off, as kubectl does.
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -60,7 +60,7 @@ function textOf(file: string, bytes: Uint8Array): string {
 }
 
 /** kubectl cuts at lines that begin with `---` before it parses, and so do we: each error keeps its own line. */
-function documentsOf(text: string): { text: string; line: number }[] {
+export function documentsOf(text: string): { text: string; line: number }[] {
   const documents: { text: string; line: number }[] = [];
   let lines: string[] = [];
   let begin = 1;
@@ -96,9 +96,7 @@ function readDocument(file: string, text: string, line: number): YamlDocument {
     const { events, source } = eventsOf(text);
     const key = unreadKey(events, source);
     if (key !== undefined) throw new YamlProblem(file, line + linesBefore(source, key.at), key.message);
-    doubts = doubtsIn(events, source).map(
-      ({ at, path, message }) => `${file}:${line + linesBefore(source, at)}: ${fieldName(path)}${message}`,
-    );
+    doubts = doubtsIn(events, source).map((doubt) => doubtLine(file, line, source, doubt));
     values = constructFromEvents(events, { schema: kubeSchema, source });
   } catch (error) {
     if (error instanceof YamlProblem) throw error;
@@ -118,6 +116,10 @@ function readDocument(file: string, text: string, line: number): YamlDocument {
   return { value, line, lineOf, doubts };
 }
 
+/** A doubt for people; `line` is the one on which the document begins. */
+export const doubtLine = (file: string, line: number, source: string, { at, path, message }: Doubt): string =>
+  `${file}:${line + linesBefore(source, at)}: ${fieldName(path)}${message}`;
+
 const linesBefore = (text: string, offset: number): number => text.slice(0, offset).split("\n").length - 1;
 
 /** `spec.ports[0].port `, or nothing for the document itself. */
@@ -130,7 +132,7 @@ export const fieldName = (path: FieldPath): string =>
  * What stands between brackets or quotation marks may go on at the very left for kubectl, and not for YAML 1.2: such a
  * line is moved to the right, which changes nothing of what it says.
  */
-function eventsOf(text: string): { events: Event[]; source: string } {
+export function eventsOf(text: string): { events: Event[]; source: string } {
   let source = text;
   for (let passes = 0; ; passes += 1)
     try {

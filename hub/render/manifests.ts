@@ -58,8 +58,8 @@ export async function manifestsOf(tools: Tools, wanted: Wanted): Promise<Manifes
       return { choice, target: { ...target, files: own.filter(isManifest), select, parameters } };
     }
     case "kustomize": {
-      const files = await buildKustomization(tools, folder, filesUnder, signal);
-      return { choice, target: { ...target, files, parameters } };
+      const built = await buildKustomization(tools, folder, filesUnder, signal);
+      return { choice, target: { ...target, ...built, parameters } };
     }
     case "helm": {
       const source: ChartSource = { kind: "folder", folder, filesUnder };

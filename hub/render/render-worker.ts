@@ -8,6 +8,7 @@ import { markOnce, refuseRandom, withoutIdleHooks } from "#hub/render/release.ts
 import { refusePointers } from "#hub/render/pointers.ts";
 import type { Task } from "#hub/render/renderer.ts";
 import { RenderRefused } from "#hub/render/render-problem.ts";
+import { doubtsInSource } from "#hub/render/source-doubts.ts";
 import { selected } from "#hub/render/selection.ts";
 import type { Rendered, RenderProblem, RenderTarget } from "#hub/render/target.ts";
 import { BundleProblem, sealBundle } from "#proto/bundle.ts";
@@ -51,7 +52,7 @@ function render(target: RenderTarget, contentSecret: Uint8Array): Rendered | Ren
       objects: objects.length,
       keys,
       parameters: used,
-      warnings: firstOf(doubts),
+      warnings: firstOf(target.sources?.flatMap(doubtsInSource) ?? doubts),
     };
   } catch (error) {
     if (error instanceof YamlProblem || error instanceof BundleProblem || error instanceof RenderRefused)

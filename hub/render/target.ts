@@ -7,6 +7,8 @@ export type RenderTarget = {
   /** Names the Application in messages. */
   readonly application: string;
   readonly files: readonly ManifestFile[];
+  /** What a tool made `files` of: read for what is probably a mistake, and for nothing else. */
+  readonly sources?: readonly ManifestFile[] | undefined;
   /** A second rendering of the same inputs: objects that differ in it have content that nobody could repeat. */
   readonly again?: readonly ManifestFile[] | undefined;
   /** Objects that are created where they are absent and never updated: nobody could repeat their content. */

@@ -20,23 +20,23 @@ const permissions = new Set(["mode", "defaultMode"]);
 const longest = 24;
 
 /** Scalars without quotation marks that are read as a boolean or a number in a way that surprises. */
-export function doubtsIn(events: readonly Event[], source: string): Doubt[] {
+export function doubtsIn(events: readonly Event[], source: string, of: "all" | "numbers" = "all"): Doubt[] {
   const found = new Set<Event>();
   for (const event of events) {
     if (event.type !== EVENT_ID.SCALAR || event.style !== SCALAR_STYLE.PLAIN || event.tagStart >= 0) continue;
-    if (isSuspicious(source, event.valueStart, event.valueEnd)) found.add(event);
+    if (isSuspicious(source, event.valueStart, event.valueEnd, of)) found.add(event);
     if (found.size === toldDoubts) break;
   }
   // Nearly every document has none, and is walked no second time.
   return found.size === 0 ? [] : placed(events, source, found);
 }
 
-function isSuspicious(source: string, from: number, to: number): boolean {
+function isSuspicious(source: string, from: number, to: number, of: "all" | "numbers"): boolean {
   const length = to - from;
   if (length === 0 || length > longest) return false;
   const first = source.charCodeAt(from);
   const isNumber = (first >= 48 && first <= 57) || first === 43 || first === 45;
-  if (!isNumber && length > 3) return false;
+  if (!isNumber && (length > 3 || of === "numbers")) return false;
   const text = source.slice(from, to);
   return isNumber ? oddInteger.test(text) || oddFloat.test(text) : booleanWord.test(text);
 }
