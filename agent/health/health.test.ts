@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { groupOf, type JsonObject, type KubeObject } from "#proto/object.ts";
 import type { HealthState } from "./condition.ts";
 import { healthOf, judgedKinds, worstOf } from "./health.ts";
-import { createHealthRules } from "./rules.ts";
+import { createHealthRules, shipped, type ShippedRule } from "./rules.ts";
 
 type Case = {
   readonly when: string;
@@ -40,22 +40,69 @@ function objectOf(described: string, { when: _w, is: _i, reason: _r, now: _n, me
   return { apiVersion, kind, metadata: named, ...(fields as JsonObject) };
 }
 
-test("every built-in kind has a case of each verdict that it can come to", () => {
-  const told = new Map<string, Set<string>>();
+/** By "group/Kind", the verdicts that its cases come to. */
+function toldVerdicts(): Map<string, Set<HealthState>> {
+  const told = new Map<string, Set<HealthState>>();
   for (const file of readdirSync(folder))
     for (const { kind, cases } of parse(readFileSync(new URL(file, folder), "utf8"), { merge: true }) as Described[]) {
       const [apiVersion, name] = kind.split(" ") as [string, string];
-      const verdicts = told.get(`${groupOf(apiVersion)}/${name}`) ?? new Set();
-      for (const { is } of cases) verdicts.add(is);
-      told.set(`${groupOf(apiVersion)}/${name}`, verdicts);
+      const key = `${groupOf(apiVersion)}/${name}`;
+      told.set(key, new Set([...(told.get(key) ?? []), ...cases.map(({ is }) => is)]));
     }
-  // Nothing but a deletion makes these other than Current.
-  const alwaysCurrent = /CronJob|Ingress|ResourceQuota|ResourceClaim|AdmissionPolicy|Namespace/;
-  for (const kind of judgedKinds) {
-    const verdicts = [...(told.get(kind) ?? [])];
-    expect(verdicts, kind).toContain("Current");
-    if (!alwaysCurrent.test(kind)) expect(verdicts.length, kind).toBeGreaterThan(1);
-  }
+  return told;
+}
+
+// What docs/health.md says that each kind can come to. Nothing but a deletion makes the others anything but Current.
+const moves = ["Current", "InProgress"] as const;
+const fails = [...moves, "Failed"] as const;
+const comesTo: Readonly<Record<string, readonly HealthState[]>> = {
+  "apps/Deployment": [...fails, "Terminating"],
+  "apps/StatefulSet": [...moves, "Terminating"],
+  "apps/DaemonSet": [...moves, "Terminating"],
+  "apps/ReplicaSet": [...fails, "Terminating"],
+  "/ReplicationController": moves,
+  "batch/Job": [...fails, "Terminating"],
+  "batch/CronJob": ["Current", "Terminating"],
+  "/Pod": [...fails, "Terminating", "Unknown"],
+  "/Service": [...fails, "Terminating"],
+  "networking.k8s.io/Ingress": ["Current", "Terminating"],
+  "/PersistentVolumeClaim": [...fails, "Terminating"],
+  "/PersistentVolume": [...fails, "Terminating"],
+  "storage.k8s.io/VolumeAttachment": moves,
+  "/Namespace": ["Current", "Terminating"],
+  "policy/PodDisruptionBudget": [...fails, "Terminating"],
+  "autoscaling/HorizontalPodAutoscaler": [...fails, "Terminating"],
+  "apiextensions.k8s.io/CustomResourceDefinition": [...fails, "Terminating"],
+  "apiregistration.k8s.io/APIService": [...moves, "Terminating"],
+  "certificates.k8s.io/CertificateSigningRequest": fails,
+  "/ResourceQuota": ["Current", "Terminating"],
+  "resource.k8s.io/ResourceClaim": ["Current"],
+  "storagemigration.k8s.io/StorageVersionMigration": fails,
+  "flowcontrol.apiserver.k8s.io/FlowSchema": ["Current", "Failed"],
+  "admissionregistration.k8s.io/ValidatingAdmissionPolicy": ["Current"],
+};
+
+test("every built-in kind has a case of each verdict that it can come to", () => {
+  const told = toldVerdicts();
+  const listed = judgedKinds.map((kind) => [kind, [...(told.get(kind) ?? [])].toSorted()]);
+  const wanted = Object.entries(comesTo).map(([kind, verdicts]) => [kind, [...verdicts].toSorted()]);
+  expect(Object.fromEntries(listed)).toEqual(Object.fromEntries(wanted));
+});
+
+test("each expression of each rule that comes with the agent decides a case", () => {
+  const told = [...toldVerdicts()];
+  const isOf = (key: string, { group, kinds }: ShippedRule): boolean => {
+    const [its = "", kind = ""] = key.split("/");
+    return group.startsWith("*") ? its.endsWith(group.slice(1)) : its === group && kinds.includes(kind);
+  };
+  const missing = shipped.flatMap((rule) => {
+    const decided = new Set(told.filter(([key]) => isOf(key, rule)).flatMap(([, states]) => [...states]));
+    const wanted: HealthState[] = ["Current"];
+    if (rule.failed !== null) wanted.push("Failed");
+    if (rule.inProgress !== null) wanted.push("InProgress");
+    return wanted.filter((state) => !decided.has(state)).map((state) => `${rule.group} ${rule.kinds[0]}: ${state}`);
+  });
+  expect(missing).toEqual([]);
 });
 
 test("lets the worst object speak for its Application", () => {

@@ -28,7 +28,8 @@ export type ShippedRule = Expressions & { readonly group: string; readonly kinds
 export type HealthRules = (object: KubeObject) => Judge | undefined;
 export type Judge = (object: KubeObject) => Health;
 
-const shipped: readonly ShippedRule[] = [
+/** All that come with the agent; the first that fits an object is its rule. */
+export const shipped: readonly ShippedRule[] = [
   ...argoRollouts,
   ...certManager,
   ...flux,
@@ -70,9 +71,12 @@ function ruleFor(own: readonly HealthRule[], apiVersion: string, kind: string): 
   const mine = own.find((rule) => rule.apiVersion === apiVersion && rule.kind === kind);
   if (mine !== undefined) return compile(mine, `HealthRule ${mine.name}`);
   const group = groupOf(apiVersion);
+  const ofGroup = shipped.filter((rule) => rule.group === group);
+  // Kinds of a group that is known by name are not a provider's: without a rule of their own they are read as any other.
   const theirs =
-    shipped.find((rule) => rule.group === group && rule.kinds.includes(kind)) ??
-    shipped.find((rule) => rule.group.startsWith("*") && group.endsWith(rule.group.slice(1)) && !isSettings(kind));
+    ofGroup.length > 0
+      ? ofGroup.find(({ kinds }) => kinds.includes(kind))
+      : shipped.find((rule) => rule.group.startsWith("*") && group.endsWith(rule.group.slice(1)) && !isSettings(kind));
   return theirs === undefined ? undefined : compile(theirs, `the rule for ${kind} of ${group}`);
 }
 

@@ -40,4 +40,5 @@ const weight = ({ status, message, reason, type }: Condition): number =>
   (isFailure.test(reason) ? 8 : 0) +
   (status === "Unknown" ? 0 : 4) +
   (vague.test(reason) ? 0 : 2) +
-  (message === "" ? 0 : 1);
+  (message === "" ? 0 : 1) +
+  (isFailure.test(message) ? 1 : 0);

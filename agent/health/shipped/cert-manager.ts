@@ -4,9 +4,9 @@ export const certManager: readonly ShippedRule[] = [
   {
     group: "cert-manager.io",
     kinds: ["Certificate"],
+    // Issuing is taken off when it went well, and false only after a request that did not, by whatever reason that one gave.
     // A renewal that failed while the certificate is still good is tried again, and nobody is without one.
-    failed:
-      "condition(object, 'Ready') != 'True' && condition(object, 'Issuing') == 'False' && reason(object, 'Issuing') == 'Failed'",
+    failed: "condition(object, 'Ready') != 'True' && condition(object, 'Issuing') == 'False'",
     inProgress: "condition(object, 'Ready') != 'True'",
     current: "condition(object, 'Ready') == 'True'",
   },

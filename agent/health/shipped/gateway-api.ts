@@ -1,7 +1,6 @@
 import type { ShippedRule } from "../rules.ts";
+import { isStale } from "./stale.ts";
 
-const isStale = (conditions: string): string =>
-  `${conditions}.exists(c, c.?observedGeneration.orValue(object.metadata.generation) < object.metadata.generation)`;
 const parts = (field: string): string => `object.?status.?${field}.orValue([])`;
 
 /** Routes and policies: each of their parents says whether it takes them. */
@@ -26,7 +25,8 @@ export const gatewayApi: readonly ShippedRule[] = [
     kinds: ["Gateway"],
     failed: `(condition(object, 'Accepted') == 'False' && reason(object, 'Accepted') != 'Pending')
       || (condition(object, 'Programmed') == 'False' && reason(object, 'Programmed') in ['Invalid', 'AddressNotUsable', 'NoResources'])
-      || ${parts("listeners")}.exists(l, condition(l, 'Accepted') == 'False' || condition(l, 'ResolvedRefs') == 'False')`,
+      || ${parts("listeners")}.exists(l, !(${isStale("l.?conditions.orValue([])")})
+        && (condition(l, 'Accepted') == 'False' || condition(l, 'ResolvedRefs') == 'False'))`,
     inProgress: "condition(object, 'Accepted') != 'True' || condition(object, 'Programmed') != 'True'",
     current: "condition(object, 'Accepted') == 'True' && condition(object, 'Programmed') == 'True'",
   },

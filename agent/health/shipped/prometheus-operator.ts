@@ -1,6 +1,8 @@
 import type { ShippedRule } from "../rules.ts";
+import { isStale } from "./stale.ts";
 
 const bindings = "object.?status.?bindings.orValue([])";
+const isOld = isStale("b.?conditions.orValue([])");
 
 export const prometheusOperator: readonly ShippedRule[] = [
   {
@@ -17,8 +19,8 @@ export const prometheusOperator: readonly ShippedRule[] = [
     group: "monitoring.coreos.com",
     kinds: ["ServiceMonitor", "PodMonitor", "Probe", "ScrapeConfig", "PrometheusRule", "AlertmanagerConfig"],
     // Bindings are there since 0.86, and only where the operator was told to write them.
-    failed: `${bindings}.exists(b, condition(b, 'Accepted') == 'False')`,
-    inProgress: null,
+    failed: `${bindings}.exists(b, !(${isOld}) && condition(b, 'Accepted') == 'False')`,
+    inProgress: `${bindings}.exists(b, ${isOld})`,
     current: "true",
   },
 ];
