@@ -247,6 +247,62 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     expect(await isThere(world, later)).toBe(false);
   });
 
+  test("what is tried again says when, object by object; what passed in the end leaves no word of it behind", async () => {
+    await using world = await open();
+    const away = settings(world, "away");
+    away.metadata.namespace = `${world.namespace}-later`;
+    give(world, run(world, "shop", [away, settings(world, "here")], { timeoutMs: 3_600_000 }));
+    await world.until(() => (statusOf(world).problems[0]?.nextTryAtMs ?? 0n) > BigInt(world.clock.now()));
+    expect(statusOf(world)).toMatchObject({
+      phase: ApplicationPhase.APPLYING,
+      problems: [{ object: { name: "away" }, reason: "NotFound", final: false }],
+    });
+    await world.until(async () => {
+      await world.clock.advance(100);
+      return statusOf(world).reason.startsWith(`ConfigMap ${world.namespace}-later/away: `);
+    });
+    await world.person.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: `${world.namespace}-later` } });
+    await world.until(async () => {
+      await world.clock.advance(1_000);
+      return statusOf(world).phase === ApplicationPhase.APPLIED;
+    });
+    expect(statusOf(world)).toMatchObject({ reason: "", problems: [], nextTryAtMs: 0n });
+  });
+
+  test("a bundle of a kind that nobody serves yet says when it is tried again", async () => {
+    await using world = await open();
+    const thing: KubeObject = {
+      apiVersion: "nobody.example.com/v1",
+      kind: "Thing",
+      metadata: { name: "t", namespace: world.namespace },
+    };
+    give(world, run(world, "shop", [thing]));
+    await world.until(() => statusOf(world).phase === ApplicationPhase.FAILED);
+    const now = BigInt(world.clock.now());
+    const { nextTryAtMs, problems } = statusOf(world);
+    expect(Number(nextTryAtMs - now)).toBeGreaterThan(0);
+    expect(Number(nextTryAtMs - now)).toBeLessThanOrEqual(60_000);
+    expect(problems).toMatchObject([{ reason: "UnknownKind", final: false, nextTryAtMs }]);
+  });
+
+  test("while a wave waits it says for what, and until when", async () => {
+    await using world = await open();
+    const [web, db] = [deployment(world, "web"), deployment(world, "db")];
+    const next = settings(world, "next", {}, { "plumbline.dev/wave": "1" });
+    give(world, run(world, "shop", [web, db, next]));
+    const until = new Date(world.clock.now() + 60_000).toISOString();
+    const waits = (name: string): string =>
+      `its next wave waits until ${until} at the latest: Deployment ${world.namespace}/${name} is InProgress`;
+    await world.until(() => statusOf(world).reason.startsWith(waits("db")));
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.APPLYING, health: Health.IN_PROGRESS });
+    await world.backend.writeStatus(db, ready);
+    await world.until(() => statusOf(world).reason.startsWith(waits("web")));
+    expect(await isThere(world, next)).toBe(false);
+    await world.backend.writeStatus(web, ready);
+    await world.until(() => statusOf(world).phase === ApplicationPhase.APPLIED);
+    expect(statusOf(world)).toMatchObject({ reason: "", health: Health.CURRENT });
+  });
+
   test("a wave waits for all of the one before, and goes on after the timeout, saying so", async () => {
     await using world = await open();
     const web = deployment(world, "web");

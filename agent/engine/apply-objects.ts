@@ -79,9 +79,13 @@ export async function retryPassing(
   among: ReadonlySet<string> = work.todo,
 ): Promise<void> {
   const started = context.clock.monotonic();
+  const { reason } = application;
   for (let attempt = passingTries; ; attempt += 1) {
     const passing = [...application.problems].filter(([key, { final }]) => !final && among.has(key));
-    if (passing.length === 0) return;
+    if (passing.length === 0) {
+      application.reason = reason;
+      return;
+    }
     application.reason = describeProblems(application);
     if (context.clock.monotonic() - started > application.head!.run!.delivery.timeoutMs) await work.late();
     const waitMs = backoffMs(retries, attempt);
@@ -187,15 +191,13 @@ async function waitFor(
 ): Promise<void> {
   if (stage.after === "goOn") return;
   const keys = keysOf(stage.awaited);
+  if (stage.after === "waitEstablished") return void (await untilHealthy(context, keys, establishedLimitMs, signal));
   const { timeoutMs } = application.head!.run!.delivery;
-  const isHealthy = await untilHealthy(
-    context,
-    keys,
-    stage.after === "waitEstablished" ? establishedLimitMs : timeoutMs,
-    signal,
-  );
-  if (isHealthy || stage.after === "waitEstablished") return;
-  application.reason = `the next wave was begun although ${notCurrent(context, keys)} after ${timeoutMs / 1000} s`;
+  const before = application.reason;
+  const isHealthy = await sayingWhat(context, application, keys, timeoutMs, signal);
+  application.reason = before;
+  if (isHealthy) return;
+  application.reason = `the next wave was begun although ${notCurrent(context, keys) ?? "something was not healthy"} after ${timeoutMs / 1000} s`;
   context.log.warn({ application: application.name, because: application.reason }, "a wave is not healthy");
 }
 
@@ -210,14 +212,35 @@ export const untilHealthy = (
   return context.slots.aside(() => context.until(() => [...keys].every(isCurrent), limitMs, signal));
 };
 
+/** The same, and the Application says all the while what its next wave waits for, and until when. */
+async function sayingWhat(
+  context: Context,
+  application: ApplicationState,
+  keys: ReadonlySet<string>,
+  limitMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const untilMs = context.clock.monotonic() + limitMs;
+  const until = new Date(Math.ceil(context.clock.now() + limitMs)).toISOString();
+  for (;;) {
+    const waits = notCurrent(context, keys);
+    if (waits === undefined) return true;
+    const leftMs = untilMs - context.clock.monotonic();
+    if (leftMs <= 0) return false;
+    application.reason = `its next wave waits until ${until} at the latest: ${waits}`;
+    context.touched(application);
+    await context.slots.aside(() => context.until(() => notCurrent(context, keys) !== waits, leftMs, signal));
+  }
+}
+
 /** "Deployment shop/web is InProgress: ...": the first of them that is not Current. */
-export function notCurrent(context: Context, keys: Iterable<string>): string {
+export function notCurrent(context: Context, keys: Iterable<string>): string | undefined {
   for (const key of keys) {
     const { state, reason } = context.model.tracked.get(key)?.health ?? { state: "Unknown", reason: "" };
     if (state !== "Current")
       return `${describeRef(parseRefKey(key))} is ${state}${reason === "" ? "" : ` (${reason})`}`;
   }
-  return "something is not healthy";
+  return undefined;
 }
 
 export async function watchKinds(context: Context, objects: readonly KubeObject[]): Promise<void> {

@@ -116,7 +116,8 @@ async function applyAll(run: BundleRun): Promise<string> {
 async function waitHealthy(run: BundleRun): Promise<void> {
   const { context, application, entry, bundle, signal } = run;
   const { timeoutMs } = entry.delivery;
-  const waits = (): string => `its post hooks wait for health: ${notCurrent(context, bundle.keys)}`;
+  const waits = (): string =>
+    `its post hooks wait for health: ${notCurrent(context, bundle.keys) ?? "of what has just become well"}`;
   application.reason = waits();
   context.touched(application);
   while (!(await untilHealthy(context, bundle.keys, timeoutMs, signal))) {

@@ -76,6 +76,8 @@ export type ApplicationState = {
   isUnsaved: boolean;
   /** When the last apply ended; epoch milliseconds, 0: not in this life. */
   lastAppliedAtMs: number;
+  /** When it is reconciled again though nothing calls for it; epoch milliseconds, 0: never. */
+  nextTryAtMs: number;
   /** Hash of the prune that is over budget; empty when none is. */
   prunePlan: string;
   /** When the last apply ended whose health was not traced yet; epoch milliseconds. */
@@ -140,6 +142,7 @@ export function applicationOf(model: Model, name: ApplicationName): ApplicationS
     isUnsaved: false,
     appliedAtMs: undefined,
     lastAppliedAtMs: 0,
+    nextTryAtMs: 0,
     prunePlan: "",
     traceparent: "",
   };

@@ -4,7 +4,7 @@ import { reasonOf } from "#lib/log.ts";
 import { backoffMs } from "#lib/retry.ts";
 import type { ApplicationName } from "#proto/ids.ts";
 import { saveHead, type Context } from "./context.ts";
-import { applicationOf, settle, type Model } from "./model.ts";
+import { applicationOf, settle, type ApplicationState, type Model } from "./model.ts";
 import { reconcile } from "./reconcile.ts";
 
 /** Reconciled at once, with those that wait for a hook, a wave or a retry: they cost next to nothing. */
@@ -27,6 +27,7 @@ export function createReconcilers(context: Context): Reconcilers {
 
   const worker = new KeyedWorker<ApplicationName>(async (name) => {
     const application = applicationOf(model, name);
+    application.nextTryAtMs = 0;
     try {
       await context.slots.within(() => reconcile(context, application));
       if (application.isUnsaved && application.head !== undefined) {
@@ -41,16 +42,22 @@ export function createReconcilers(context: Context): Reconcilers {
       const attempt = (failures.get(name) ?? 0) + 1;
       failures.set(name, attempt);
       log.warn({ application: name, because: reasonOf(error) }, "apply stopped; it is tried again");
+      const waitMs = backoffMs(retries, attempt);
+      tellNextTry(application, Math.round(clock.now() + waitMs));
       settle(context, application, "Failed", reasonOf(error));
-      clock.sleep(backoffMs(retries, attempt), { signal }).then(
+      clock.sleep(waitMs, { signal }).then(
         () => worker.add(name),
         () => undefined,
       );
     }
   }, waitingAtOnce);
+  const addLater = later(clock, signal, (name) => worker.add(name));
   return {
     add: (name) => worker.add(name),
-    addIn: later(clock, signal, (name) => worker.add(name)),
+    addIn: (name, ms) => {
+      applicationOf(model, name).nextTryAtMs = Math.round(clock.now() + ms);
+      addLater(name, ms);
+    },
     get isIdle() {
       return worker.isIdle;
     },
@@ -73,6 +80,13 @@ function later(clock: Clock, life: AbortSignal, add: (name: ApplicationName) => 
       () => undefined,
     );
   };
+}
+
+/** For the whole, and for each object that stopped it in passing. */
+function tellNextTry(application: ApplicationState, atMs: number): void {
+  application.nextTryAtMs = atMs;
+  for (const [key, problem] of application.problems)
+    if (!problem.final) application.problems.set(key, { ...problem, nextTryAtMs: atMs });
 }
 
 /** Applications whose objects that one took over from them. */

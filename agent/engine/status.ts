@@ -68,6 +68,7 @@ export function statusOf(context: Context, application: ApplicationState): Appli
         nextTryAtMs: BigInt(final ? 0 : nextTryAtMs),
       })),
     prunePlan: application.prunePlan,
+    nextTryAtMs: BigInt(application.nextTryAtMs),
     objects: objects.length,
     current: objects.filter(({ health }) => health.state === "Current").length,
     drifted: objects.filter(({ episode }) => episode !== undefined).length,

@@ -242,6 +242,8 @@ export interface ApplicationStatus {
   problems: ApplyProblem[];
   /** Hash of the prune that is over budget; empty when none is. */
   prunePlan: string;
+  /** When what stopped as a whole is tried again; 0: not by the clock. */
+  nextTryAtMs: bigint;
 }
 
 export interface ObjectStatus {
@@ -1858,6 +1860,7 @@ function createBaseApplicationStatus(): ApplicationStatus {
     appliedAtMs: 0n,
     problems: [],
     prunePlan: "",
+    nextTryAtMs: 0n,
   };
 }
 
@@ -1931,6 +1934,12 @@ export const ApplicationStatus: MessageFns<ApplicationStatus> = {
     }
     if (message.prunePlan !== "") {
       writer.uint32(154).string(message.prunePlan);
+    }
+    if (message.nextTryAtMs !== 0n) {
+      if (BigInt.asIntN(64, message.nextTryAtMs) !== message.nextTryAtMs) {
+        throw new globalThis.Error("value provided for field message.nextTryAtMs of type int64 too large");
+      }
+      writer.uint32(160).int64(message.nextTryAtMs);
     }
     return writer;
   },
@@ -2100,6 +2109,14 @@ export const ApplicationStatus: MessageFns<ApplicationStatus> = {
             message.prunePlan = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.nextTryAtMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2140,6 +2157,9 @@ export const ApplicationStatus: MessageFns<ApplicationStatus> = {
       : 0n;
     message.problems = object.problems?.map((e) => ApplyProblem.fromPartial(e)) || [];
     message.prunePlan = object.prunePlan ?? "";
+    message.nextTryAtMs = (object.nextTryAtMs !== undefined && object.nextTryAtMs !== null)
+      ? BigInt(object.nextTryAtMs)
+      : 0n;
     return message;
   },
 };
