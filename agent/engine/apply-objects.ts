@@ -10,7 +10,7 @@ import type { Desired } from "./bundles.ts";
 import { addressOfKey, record, type Context } from "./context.ts";
 import { end } from "./episodes.ts";
 import { exceptionFor } from "./exceptions.ts";
-import { setOwned, track, type ApplicationState } from "./model.ts";
+import { setOwned, track, versionOf, type ApplicationState } from "./model.ts";
 import { applyServed } from "./served.ts";
 import { createOnce } from "./once.ts";
 import { mayRecreate, recreate } from "./recreate.ts";
@@ -127,7 +127,11 @@ async function applyOne(
   const apply = (found: (there: KubeObject) => void): Promise<KubeObject> => {
     if (desired.once === true) return createOnce(context, context.writer(run.delivery), desired);
     const isAbsent = work.absent.delete(key) || work.fresh.has(namespace);
-    if (isFirst) return firstContact(context, desired, run, isAbsent, found);
+    if (isFirst)
+      return firstContact(context, desired, run, isAbsent, (there) => {
+        tracked.others = { version: versionOf(there), nextAt: 0 };
+        found(there);
+      });
     return applyServed(context, context.writer(run.delivery), present.object, { force: true });
   };
   const answered: Sent = await context.telemetry.traced("agent.apply.object", { attributes: { object: key } }, () =>
@@ -145,6 +149,9 @@ async function applyOne(
     return sent.failure;
   }
   application.problems.delete(key);
+  // Whatever it was when it was looked at, it is that no more: the same edit as before is news.
+  tracked.looked = "";
+  tracked.others = undefined;
   // From here on it is watched over, though the rest of its wave may take minutes.
   application.applying.delete(key);
   setOwned(context.model, application.name, key, sent.owned);

@@ -20,6 +20,7 @@ import { HookFailed, runHooks, type BundleRun } from "./hooks.ts";
 import { leaveAsItIs, sameRun, takeBundleIntoUse } from "./leave-applied.ts";
 import { settle, track, type ApplicationState, type Model } from "./model.ts";
 import { pruneSurplus } from "./pruning.ts";
+import { lookAtOthers } from "./refused.ts";
 
 /** Applies a bundle with its hooks, prunes, and remembers. Throws when it is to be tried again by itself. */
 export async function applyRun(
@@ -145,6 +146,7 @@ async function giveUp(run: BundleRun): Promise<void> {
   settle(context, application, "Failed", because);
   await runFailHooks(run);
   settle(context, application, "Failed", because);
+  lookAtOthers(context, application);
 }
 
 /** What they do is for people who look into the failure; that one of them fails too changes nothing. */

@@ -8,6 +8,7 @@ import { verdictOf } from "./hook-objects.ts";
 import { entryOf, ownedOf, setOwned, versionOf, type HookSlot, type Tracked } from "./model.ts";
 import { isOurs } from "./send.ts";
 import { noteHealth } from "./note-health.ts";
+import { noteRefused } from "./refused.ts";
 import { foreignOf, tellForeign } from "./yielding.ts";
 
 /** What an event gives reason to look at. */
@@ -33,6 +34,7 @@ export function judgeEvent(context: Context, event: Change, suspect: Suspect): v
   const version = versionOf(event.object);
   if (version <= tracked.version) return;
   tracked.version = version;
+  noteRefused(context, tracked, event);
   if (event.type === "DELETED") noteDone(context, tracked, event.object);
   if (event.type === "DELETED") suspect(tracked.key, { kind: "missing" });
   else judgeObject(context, tracked, event.object, suspect);

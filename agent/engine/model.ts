@@ -41,6 +41,8 @@ export type Tracked = {
   foreign: string;
   /** Something was seen of it while nothing here told what it should be: looked at when that is known. */
   isUnjudged: boolean;
+  /** Another's object, as it was when it was left to them, and the monotonic time of the next look; 0: none was yet. */
+  others: { readonly version: bigint; readonly nextAt: number } | undefined;
   /** Its heal was refused for good: tried again with another bundle. */
   isRefused: boolean;
 };
@@ -178,6 +180,7 @@ export function track(model: Model, key: string, application: ApplicationName): 
     looked: "",
     foreign: "",
     isUnjudged: false,
+    others: undefined,
     isRefused: false,
   };
   model.tracked.set(key, fresh);

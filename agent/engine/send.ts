@@ -14,6 +14,7 @@ import { addressOfKey, type Context } from "./context.ts";
 import { healed } from "./episodes.ts";
 import { versionOf, type Tracked } from "./model.ts";
 import { noteHealth } from "./note-health.ts";
+import { adoptionRefused } from "./refused.ts";
 import { foreignOf, tellForeign, yielding } from "./yielding.ts";
 
 export type Sent =
@@ -147,7 +148,7 @@ export const isOurs = (object: KubeObject, context: Pick<Context, "clusterId">):
   object.metadata.labels?.[agentLabel] === context.clusterId && ownEntry(object) !== undefined;
 
 /** Final: only another bundle, or a change of the object by a person, helps. */
-const refused = (message: string): ApiError => new ApiError(422, { reason: "AdoptionRefused", message });
+const refused = (message: string): ApiError => new ApiError(422, { reason: adoptionRefused, message });
 
 const failed = (reason: string, message: string): Sent => ({ ok: false, failure: { final: false, reason, message } });
 

@@ -9,6 +9,7 @@ import { addressOfKey, type Context } from "./context.ts";
 import type { Found } from "./episodes.ts";
 import type { Suspicion } from "./judge.ts";
 import { entryOf, ownedOf, ownersOf, versionOf, type Tracked } from "./model.ts";
+import { lookAtOthersObject } from "./refused.ts";
 import { foreignOf, mayOwnAgain } from "./yielding.ts";
 
 /** When to look at the object again, in milliseconds; undefined when it is settled. */
@@ -45,7 +46,7 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
   const application = tracked && model.applications.get(tracked.application);
   const owned = tracked && ownedOf(model, tracked);
   if (tracked === undefined || application === undefined || owned === undefined) return undefined;
-  if (owned.baseline === null) return undefined;
+  if (owned.baseline === null) return lookAtOthersObject(context, application, tracked);
   // Its apply or its deletion comes, or it is on its way to another Application: judged when it is wanted as it is.
   const isLeaving = entryOf(model, application.name)?.kind === "remove" || ownersOf(model, key).length > 1;
   if (isLeaving || application.applying.has(key)) {
