@@ -16,17 +16,24 @@ export type Found = {
 /** Nothing more is known than that it differs. */
 export const unexplained: Explanation = { fields: [], tool: unknownTool, changedAtMs: 0 };
 
-/** Opens an episode, or says nothing when it is open already. */
-export function open(context: Context, found: Found, explained: Explanation, reason: string): void {
+/** Opens an episode, or says nothing when it is open already. `againMs`: until it is healed, or its heal tried again, by the clock. */
+export function open(
+  context: Context,
+  found: Found,
+  explained: Explanation,
+  reason: string,
+  againMs: number | undefined = undefined,
+): void {
   if (found.tracked.episode !== undefined) return;
-  const id = report(context, found, DriftState.SEEN, explained, reason);
+  const id = report(context, found, DriftState.SEEN, explained, reason, againMs);
   found.tracked.episode = { id, seenAtMs: found.seenAtMs, state: "seen" };
   context.touched(found.application);
 }
 
 /** Somebody keeps changing it back: said once, and again only when it says more. */
 export function contest(context: Context, found: Found, explained: Explanation, reason: string): void {
-  const id = report(context, found, DriftState.CONTESTED, explained, reason);
+  const againMs = Math.max(0, Math.round(found.tracked.notBefore - context.clock.monotonic()));
+  const id = report(context, found, DriftState.CONTESTED, explained, reason, againMs);
   found.tracked.episode = { id, seenAtMs: found.seenAtMs, state: "contested" };
   context.touched(found.application);
 }
@@ -70,7 +77,14 @@ export function healedBeside(context: Context, found: Found, explained: Explanat
   found.tracked.episode = episode;
 }
 
-function report(context: Context, found: Found, state: DriftState, explained: Explanation, reason: string): string {
+function report(
+  context: Context,
+  found: Found,
+  state: DriftState,
+  explained: Explanation,
+  reason: string,
+  againMs?: number,
+): string {
   const { application, tracked, seenAtMs } = found;
   const now = context.clock.now();
   const id = tracked.episode?.id ?? randomUUID();
@@ -87,10 +101,7 @@ function report(context: Context, found: Found, state: DriftState, explained: Ex
       seenAtMs: BigInt(tracked.episode?.seenAtMs ?? seenAtMs),
       healedAtMs: state === DriftState.HEALED ? BigInt(now) : 0n,
       heals: tracked.heals.length,
-      nextHealAtMs:
-        state === DriftState.CONTESTED
-          ? BigInt(now + Math.max(0, Math.round(tracked.notBefore - context.clock.monotonic())))
-          : 0n,
+      nextHealAtMs: againMs === undefined ? 0n : BigInt(Math.round(now + againMs)),
       reason,
     },
   });

@@ -162,7 +162,7 @@ function conclude(
   }
   if (excepted !== undefined) {
     if (said !== undefined) healedBeside(context, found, said);
-    open(context, found, excepted.explained, excepted.reason);
+    open(context, found, excepted.explained, excepted.reason, excepted.againMs);
     return excepted.againMs;
   }
   if (said === undefined && isOfOwnership(found)) context.ownershipPace.wasSilent();
@@ -196,7 +196,7 @@ async function withoutBeforeFirstApply(context: Context, writer: Writer, answer:
 
 function healFailed(context: Context, found: Case, message: string, isFinal: boolean): Again {
   if (found.seen === undefined) noteMissing(context, found.tracked, `could not be made again: ${message}`);
-  open(context, found, unexplained, `could not be healed: ${message}`);
+  open(context, found, unexplained, `could not be healed: ${message}`, isFinal ? undefined : retryMs);
   if (!isFinal) return retryMs;
   // Refused for good: asked again when the object is another, or the bundle, and not at each of its events.
   found.tracked.isRefused = true;

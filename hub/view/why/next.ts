@@ -1,9 +1,10 @@
-import { DriftState } from "#proto/gen/plumbline/agent/v1/agent.ts";
-import { ApplicationPhase } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import type { SeenDrift } from "#hub/view/view.ts";
+import { ApplicationPhase, DriftState } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { parseRefKey, refKey, type ObjectRef } from "#proto/object.ts";
 import { age } from "#lib/age.ts";
 import { short, type Facts, type Next } from "./facts.ts";
 import { isOpen } from "./gather.ts";
+import { illOf } from "./state.ts";
 import { soon } from "./way.ts";
 
 type Situation = (facts: Facts) => Next | undefined;
@@ -22,9 +23,13 @@ const situations: readonly Situation[] = [
   applyProblem,
   blockedPrune,
   blocked,
+  failed,
+  waitingHere,
   applying,
+  letBe,
   unwell,
   drifting,
+  later,
 ];
 
 export function nextOf(facts: Facts): Next {
@@ -81,8 +86,14 @@ function removal({ entry, status, scope }: Facts): Next | undefined {
         next: `its objects are ${what}; delete the Removal in Git to run ${scope.application} here again`,
         commands: [],
       }
-    : { next: `its objects are being ${what}${said(status.status.reason)}`, commands: [] };
+    : {
+        next: `${isStopped(status.status) ? "" : `its objects are being ${what}: `}${status.status.reason}`,
+        commands: [],
+      };
 }
+
+const isStopped = ({ phase }: { phase: ApplicationPhase }): boolean =>
+  phase === ApplicationPhase.FAILED || phase === ApplicationPhase.BLOCKED;
 
 function unselected({ unselected, scope, entry, cluster }: Facts): Next | undefined {
   if (unselected === "") return undefined;
@@ -121,8 +132,16 @@ function applyProblem(facts: Facts): Next | undefined {
   const [first] = problems;
   if (first === undefined) return undefined;
   const passing = problems.find(({ final }) => !final);
-  if (passing === undefined)
-    return { next: "nothing is tried before the revision or the object changes", commands: [...wayBack(facts)] };
+  if (passing === undefined) {
+    const next = "nothing is tried before the revision or the object changes";
+    if (first.reason !== "Forbidden") return { next, commands: [...wayBack(facts)] };
+    // No watch tells that somebody was given a right.
+    const restart = "kubectl -n plumbline-agent rollout restart deployment/plumbline-agent";
+    return {
+      next: `${next}; where rights were missing, once its agent starts anew`,
+      commands: [restart, ...wayBack(facts)],
+    };
+  }
   return { next: `tried again ${soon(Number(passing.nextTryAtMs), facts.nowMs)}`, commands: look(passing.object) };
 }
 
@@ -140,30 +159,60 @@ function blockedPrune({ status, scope, entry, follows }: Facts): Next | undefine
 
 function blocked({ status }: Facts): Next | undefined {
   if (status?.status.phase !== ApplicationPhase.BLOCKED) return undefined;
-  return { next: `nothing is applied until this is mended in Git${said(status.status.reason)}`, commands: [] };
+  return { next: `nothing is applied until this is mended${said(status.status.reason)}`, commands: [] };
+}
+
+/** Stopped as a whole: by what passes, which is tried by the clock, or by what a person has to see to. */
+function failed({ status, entry, nowMs }: Facts): Next | undefined {
+  if (entry?.kind !== "run" || status?.status.phase !== ApplicationPhase.FAILED) return undefined;
+  const { nextTryAtMs, reason } = status.status;
+  const next =
+    nextTryAtMs > 0n
+      ? `the agent tries again ${soon(Number(nextTryAtMs), nowMs)}`
+      : "nothing is tried before the revision changes, or what failed does";
+  return { next: `${next}${said(reason)}`, commands: [] };
+}
+
+/** The document says run, and the agent has a reason of its own to wait. */
+function waitingHere({ status, entry, scope }: Facts): Next | undefined {
+  if (entry?.kind !== "run" || status?.status.phase !== ApplicationPhase.HELD) return undefined;
+  return {
+    next: `${short(entry.revision)} is applied when this is no longer so${said(status.status.reason)}; what runs is kept and healed`,
+    commands: entry.delivery.dependsOn.map((name) => `plumb why ${scope.cluster ?? ""} ${name}`),
+  };
 }
 
 function applying({ status, entry, nowMs, document }: Facts): Next | undefined {
   if (entry?.kind !== "run") return undefined;
   const isHere = status !== undefined && Buffer.from(status.status.digest).toString("hex") === entry.digest;
   if (isHere) return undefined;
-  if (status?.status.phase === ApplicationPhase.FAILED)
-    return { next: `the agent tries again within a minute${said(status.status.reason)}`, commands: [] };
   const since = document === undefined ? "" : `, published ${age(nowMs - document.issuedAtMs)} ago`;
-  return {
-    next: `the agent fetches and applies ${short(entry.revision)}${since}${said(status?.status.reason ?? "")}`,
-    commands: [],
-  };
+  const reason = status?.status.reason ?? "";
+  const does = status?.status.phase === ApplicationPhase.APPLYING ? "applies" : "fetches and applies";
+  return { next: `the agent ${does} ${short(entry.revision)}${since}${said(reason)}`, commands: [] };
+}
+
+/** What is not well because it is not what was applied, and is not to be healed. */
+function letBe(facts: Facts): Next | undefined {
+  const { entry, drift } = facts;
+  if (entry?.kind !== "run" || (entry.delivery.drift === "correct" && entry.delivery.healingFrozen === null))
+    return undefined;
+  const [worst] = illOf(facts);
+  const isIts = (each: SeenDrift): boolean =>
+    isOpen(each.drift.state) && each.drift.object !== undefined && refKey(each.drift.object) === refKey(worst!.object!);
+  return worst?.object !== undefined && drift.some(isIts) ? drifting(facts) : undefined;
 }
 
 function unwell(facts: Facts): Next | undefined {
   const { health, status, scope } = facts;
   if (health === "Current" || status === undefined) return undefined;
-  const ill = scope.object ?? status.status.exceptional.find(({ object }) => object !== undefined)?.object;
+  const ill = scope.object ?? illOf(facts).find(({ object }) => object !== undefined)?.object;
   const next =
     health === "Failed"
       ? "the agent goes on watching; environments that are promoted from here do not get this revision before it is well"
-      : "the agent goes on watching; it is told when this is well, or has failed";
+      : health === "Terminating"
+        ? "it is made again once it is gone"
+        : "the agent goes on watching; it is told when this is well, or has failed";
   return { next, commands: [...look(ill), ...wayBack(facts)] };
 }
 
@@ -181,7 +230,17 @@ function drifting({ drift, entry, nowMs, scope }: Facts): Next | undefined {
     return { next: `nothing is healed: ${scope.application} only reports drift (delivery.drift)`, commands };
   if (delivery?.healingFrozen)
     return { next: `healing is frozen${until(delivery.healingFrozen.untilMs, nowMs)}`, commands };
+  const { reason, nextHealAtMs } = open.drift;
+  if (nextHealAtMs > 0n)
+    return { next: `its heal is tried ${soon(Number(nextHealAtMs), nowMs)} (${reason})`, commands };
+  if (reason !== "") return { next: `it is not healed before Git or the object changes (${reason})`, commands };
   return { next: "it is healed as soon as it can be", commands };
+}
+
+/** All is well but for what waits for its time. */
+function later({ status, nowMs }: Facts): Next | undefined {
+  const at = Number(status?.status.nextTryAtMs ?? 0n);
+  return at === 0 ? undefined : { next: `the agent goes on ${soon(at, nowMs)}`, commands: [] };
 }
 
 const until = (ms: number | null, nowMs: number): string =>

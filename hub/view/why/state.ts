@@ -2,7 +2,7 @@ import type { SeenDrift } from "#hub/view/view.ts";
 import { driftKindWord, healthWord } from "#hub/view/words.ts";
 import { age } from "#lib/age.ts";
 import type { WhyLine } from "#proto/api.ts";
-import { DriftState, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import { DriftState, Health, type ObjectStatus } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { describeRef, refKey } from "#proto/object.ts";
 import type { Facts } from "./facts.ts";
 import { soon } from "./way.ts";
@@ -12,20 +12,27 @@ const shownLines = 5;
 /** What is seen on the cluster: objects that are not well and why, and what differs from what was applied. */
 export const stateOf = (facts: Facts): WhyLine[] => [...healthLines(facts), ...driftLines(facts)];
 
-function healthLines({ status, scope: { object }, nowMs }: Facts): WhyLine[] {
-  const ill = (status?.status.exceptional ?? []).filter(
-    ({ object: ref, health }) =>
-      health !== Health.CURRENT && (object === undefined || (ref !== undefined && refKey(ref) === refKey(object))),
-  );
-  const order: readonly Health[] = [
-    Health.FAILED,
-    Health.NOT_FOUND,
-    Health.TERMINATING,
-    Health.IN_PROGRESS,
-    Health.UNKNOWN,
-  ];
-  const worstFirst = ill.toSorted((a, b) => order.indexOf(a.health) - order.indexOf(b.health));
-  const lines = worstFirst.slice(0, shownLines).map(({ object: ref, health, reason, sinceMs }) => {
+const order: readonly Health[] = [
+  Health.FAILED,
+  Health.NOT_FOUND,
+  Health.TERMINATING,
+  Health.IN_PROGRESS,
+  Health.UNKNOWN,
+];
+
+/** What is not well of the object that was asked about, or of all, worst first. */
+export const illOf = ({ status, scope: { object } }: Facts): readonly ObjectStatus[] =>
+  (status?.status.exceptional ?? [])
+    .filter(
+      ({ object: ref, health }) =>
+        health !== Health.CURRENT && (object === undefined || (ref !== undefined && refKey(ref) === refKey(object))),
+    )
+    .toSorted((a, b) => order.indexOf(a.health) - order.indexOf(b.health));
+
+function healthLines(facts: Facts): WhyLine[] {
+  const { nowMs } = facts;
+  const ill = illOf(facts);
+  const lines = ill.slice(0, shownLines).map(({ object: ref, health, reason, sinceMs }) => {
     const since = sinceMs === 0n ? "" : ` for ${age(nowMs - Number(sinceMs))}`;
     return {
       about: "health",

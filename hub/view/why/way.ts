@@ -1,6 +1,7 @@
 import { age } from "#lib/age.ts";
 import { counted } from "#lib/counted.ts";
 import type { WhyLine } from "#proto/api.ts";
+import { ApplicationPhase } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { describeRef } from "#proto/object.ts";
 import { short, type Facts, type ToldCommit } from "./facts.ts";
 
@@ -18,6 +19,7 @@ export function wayOf(facts: Facts): WhyLine[] {
     ...appliedLine(facts),
     ...problemLines(facts),
     ...pruneLine(facts),
+    ...noteLine(facts),
   ];
 }
 
@@ -112,6 +114,7 @@ function appliedLine({ status, entry, changed, nowMs, cluster }: Facts): WhyLine
   const isHere = Buffer.from(digest).toString("hex") === entry.digest;
   if (!isHere) {
     const now = revision === "" || revision === entry.revision ? "" : `; until then ${short(revision)} runs`;
+    if (objects === 0) return line("applied", `not yet: nothing of it is here${now}`);
     return line("applied", `not yet: ${current} of ${counted(objects, "object")} are Current${now}`);
   }
   const atMs = Number(appliedAtMs) || changed?.atMs || 0;
@@ -133,5 +136,15 @@ const pruneLine = ({ status }: Facts): WhyLine[] =>
   status === undefined || status.status.prunePlan === ""
     ? []
     : line("prune", `blocked, plan ${status.status.prunePlan}: ${status.status.reason}`);
+
+/** What the agent says of an apply that is done. Health says its own reason by itself. */
+function noteLine({ status }: Facts): WhyLine[] {
+  if (status === undefined) return [];
+  const { phase, reason, prunePlan, exceptional } = status.status;
+  const isHealth = exceptional.some((each) => each.reason === reason);
+  return phase !== ApplicationPhase.APPLIED || reason === "" || prunePlan !== "" || isHealth
+    ? []
+    : line("note", reason);
+}
 
 export const soon = (atMs: number, nowMs: number): string => (atMs > nowMs ? `in ${age(atMs - nowMs)}` : "at once");
