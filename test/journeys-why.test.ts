@@ -4,7 +4,7 @@ import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import type { StatusRow, WhyAnswer } from "#proto/api.ts";
 import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
-import { application, deployment, environment, namespace, yaml } from "#test/harness/manifests.ts";
+import { application, configMap, deployment, environment, namespace, yaml } from "#test/harness/manifests.ts";
 import { startWorld, type World } from "#test/harness/world.ts";
 
 // A hub, two agents, real controllers, a real scheduler and kwok's node: what breaks is asked about as people ask.
@@ -125,6 +125,61 @@ test("a hand edit is told with its field and tool", async () => {
   expect(await whyText("dev-1", "shop", "web")).toMatch(
     /drift +Deployment shop-dev\/web: spec.replicas 1 → 3 by kubectl-edit, \d+s ago: healed in \d+ ms/,
   );
+});
+
+test("what an exception lets be, and what waits for another Application, say until when and for what", async () => {
+  const until = new Date(Date.now() + 7_200_000).toISOString();
+  const exception = yaml({
+    apiVersion: "plumbline.dev/v1",
+    kind: "DriftException",
+    metadata: { name: "scale" },
+    spec: {
+      environment: "dev",
+      application: "shop",
+      object: "Deployment shop-dev/web",
+      fields: ["spec.replicas"],
+      until,
+      reason: "a quiet day",
+    },
+  });
+  const excepted = await world.git.commit("fleet", "main", { "fleet/scale.yaml": exception }, "an exception");
+  await world.until("the exception to be published", async () => (await world.status()).fleetCommit === excepted);
+  const address = { apiVersion: "apps/v1", group: "apps", kind: "Deployment", namespace: "shop-dev", name: "web" };
+  await world.until("an edit to be let be", async () => {
+    // Before the document with the exception is there, it is healed: then it is made again.
+    const there = (await people.get(address))!;
+    await people.replace({ ...there, spec: { ...(there["spec"] as object), replicas: 2 } }).catch(() => undefined);
+    return (await whyText("dev-1", "shop")).includes("exception: a quiet day");
+  });
+  const text = await whyText("dev-1", "shop");
+  expect(text).toMatch(
+    /drift +Deployment shop-dev\/web: spec.replicas 1 → 2 by kubectl-edit, .*: not healed: exception/,
+  );
+  expect(text).toMatch(/next +its heal is tried in (?:2h|1h\S*|119m) \(exception: a quiet day\)\n/);
+
+  const desk = application("desk", {
+    path: "apps/desk",
+    namespace: "shop-dev",
+    environments: ["dev"],
+    dependsOn: ["till"],
+  });
+  const till = application("till", { path: "apps/till", namespace: "shop-dev", environments: ["dev"] });
+  const files = {
+    "fleet/desk.yaml": desk,
+    "fleet/till.yaml": till,
+    "apps/desk/a.yaml": configMap("desk", {}),
+    "apps/till/web.yaml": deployment("till", "unpullable.invalid/till:1", 1),
+  };
+  await world.git.commit("fleet", "main", files, "a desk that needs a till");
+  const waiting =
+    /next +\w{7} is applied when this is no longer so: waits for till, which is InProgress.*; what runs is kept/;
+  await world.until("the desk to wait", async () =>
+    world.plumb("why", "dev-1", "desk").then(({ stdout }) => waiting.test(stdout)),
+  );
+  expect(await whyText("dev-1", "desk")).toMatch(/\n +do +plumb why dev-1 till\n$/);
+  const away = { "fleet/scale.yaml": null, "fleet/desk.yaml": null, "fleet/till.yaml": null };
+  await world.git.commit("fleet", "main", away, "no more of this");
+  await world.until("the end of the exception", async () => (await row("dev"))?.drifted === 0);
 });
 
 test("a rule of the fleet decides for every cluster, and a broken one is named by file, line and field", async () => {

@@ -14,7 +14,14 @@ export const environment = (name: string, revisions: object, more: object = {}):
 
 export const application = (
   name: string,
-  spec: { path: string; namespace: string; environments: string[]; repository?: string; delivery?: object },
+  spec: {
+    path: string;
+    namespace: string;
+    environments: string[];
+    repository?: string;
+    delivery?: object;
+    dependsOn?: string[];
+  },
 ): string => {
   const { path, repository, ...rest } = spec;
   const source = { path, render: "plain", ...(repository && { repository }) };
