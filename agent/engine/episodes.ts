@@ -17,13 +17,7 @@ export type Found = {
 export const unexplained: Explanation = { fields: [], tool: unknownTool, changedAtMs: 0 };
 
 /** Opens an episode, or says nothing when it is open already. `againMs`: until it is healed, or its heal tried again, by the clock. */
-export function open(
-  context: Context,
-  found: Found,
-  explained: Explanation,
-  reason: string,
-  againMs: number | undefined = undefined,
-): void {
+export function open(context: Context, found: Found, explained: Explanation, reason: string, againMs?: number): void {
   if (found.tracked.episode !== undefined) return;
   const id = report(context, found, DriftState.SEEN, explained, reason, againMs);
   found.tracked.episode = { id, seenAtMs: found.seenAtMs, state: "seen" };
