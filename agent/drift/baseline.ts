@@ -1,6 +1,7 @@
-import { canonicalJson, parseJson, sha256Hex } from "#proto/json.ts";
+import { canonicalJson, sha256Hex } from "#proto/json.ts";
 import type { Json, JsonObject, KubeObject } from "#proto/object.ts";
-import { ownedValues, ownEntry, type OwnedValue } from "./fields.ts";
+import { ownedValues, ownEntry } from "./fields.ts";
+import { shapeOf, type FieldShape } from "./shape.ts";
 
 /** Raised when the normal form changes: a baseline of another format is made anew, and no drift is told from it. */
 export const baselineFormat = 1;
@@ -19,15 +20,15 @@ export type Comparison = "same" | "valuesChanged" | "ownershipChanged" | "unknow
 /** The baseline of an answer. `sent` adds the paths that we sent empty and the server filled from others. */
 export function baselineOf(answer: KubeObject, sent?: KubeObject): Baseline {
   const fields = ownEntry(answer)?.fieldsV1 ?? {};
-  const values = ownedValues(fields, answer);
+  const shape = shapeOf(fields);
+  const values = shape.valuesIn(answer);
   const sentEmpty = new Set(sent === undefined ? [] : explicitlyEmpty(fields, sent));
-  const empty = sharedEmpty(
-    values.filter(({ path, value }) => isEmpty(value) || sentEmpty.has(path)).map(({ path }) => path),
-  );
+  const paths = shape.paths.map(({ path }) => path);
+  const empty = sharedEmpty(paths.filter((path, index) => isEmpty(values[index]) || sentEmpty.has(path)));
   return {
     format: baselineFormat,
-    ownershipHash: ownershipHash(fields),
-    valueHash: valueHash(values, new Set(empty)),
+    ownershipHash: shape.ownershipHash,
+    valueHash: valueHash(shape, values, new Set(empty)),
     empty,
   };
 }
@@ -39,9 +40,9 @@ export const sharedEmpty = (empty: readonly string[]): readonly string[] => (emp
 /** The quiet path: ownership first, because a lost path says more than a changed value. */
 export function compare(baseline: Baseline, seen: KubeObject): Comparison {
   if (baseline.format !== baselineFormat) return "unknownFormat";
-  const fields = ownEntry(seen)?.fieldsV1 ?? {};
-  if (ownershipHash(fields) !== baseline.ownershipHash) return "ownershipChanged";
-  return valueHash(ownedValues(fields, seen), new Set(baseline.empty)) === baseline.valueHash
+  const shape = shapeOf(ownEntry(seen)?.fieldsV1 ?? {});
+  if (shape.ownershipHash !== baseline.ownershipHash) return "ownershipChanged";
+  return valueHash(shape, shape.valuesIn(seen), new Set(baseline.empty)) === baseline.valueHash
     ? "same"
     : "valuesChanged";
 }
@@ -63,22 +64,13 @@ export function isEmpty(value: Json | undefined): boolean {
   return typeof value === "object" && Object.values(value).every(isEmpty);
 }
 
-const ownershipHash = (fields: JsonObject): string => sha256Hex(fieldsText(fields));
-
-/** Canonical JSON of a field set, made at each event of each object: in one go, without the tree between. */
-function fieldsText(fields: JsonObject): string {
-  const members = Object.keys(fields).map((key): [string, string] => [stableKey(key), key]);
-  members.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return `{${members.map(([name, key]) => `${JSON.stringify(name)}:${fieldsText(fields[key] as JsonObject)}`).join(",")}}`;
-}
-
-// The server's text of a list key is not promised to be stable; its meaning is.
-const stableKey = (key: string): string => (key.startsWith("k:") ? `k:${canonicalJson(parseJson(key.slice(2)))}` : key);
-
-const valueHash = (values: readonly OwnedValue[], empty: ReadonlySet<string>): string =>
-  sha256Hex(
-    canonicalJson(values.filter(({ path }) => !empty.has(path)).map(({ path, value }) => [path, normalForm(value)])),
+/** Of the canonical JSON of [path, normal form] of each path. */
+function valueHash({ paths }: FieldShape, values: readonly (Json | undefined)[], empty: ReadonlySet<string>): string {
+  const members = paths.flatMap(({ path }, index) =>
+    empty.has(path) ? [] : [`[${JSON.stringify(path)},${canonicalJson(normalForm(values[index]))}]`],
   );
+  return sha256Hex(`[${members.join(",")}]`);
+}
 
 function explicitlyEmpty(fields: JsonObject, sent: KubeObject): string[] {
   // Most objects hold nothing empty at all.

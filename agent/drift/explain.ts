@@ -3,7 +3,7 @@ import { fieldManager } from "#agent/cluster/cluster.ts";
 import { canonicalJson } from "#proto/json.ts";
 import { groupOf, type Json, type KubeObject, type ManagedFieldsEntry } from "#proto/object.ts";
 import { normalForm } from "./baseline.ts";
-import { ownedValues, ownEntry } from "./fields.ts";
+import { ownedPaths, ownedValues, ownEntry } from "./fields.ts";
 import { isWithin, valueAt } from "./paths.ts";
 import type { ForeignField } from "./foreign.ts";
 
@@ -53,15 +53,15 @@ function changerOf(seen: KubeObject, paths: readonly string[]): { tool: string; 
   const entries = (seen.metadata.managedFields ?? []).filter(
     (entry) => entry.manager !== fieldManager || entry.operation !== "Apply",
   );
-  const changers = entries.filter((entry) => owns(entry, seen, paths)).sort((a, b) => timeOf(b) - timeOf(a));
+  const changers = entries.filter((entry) => owns(entry, paths)).sort((a, b) => timeOf(b) - timeOf(a));
   const changer = changers[0];
   return changer === undefined
     ? { tool: unknownTool, changedAtMs: 0 }
     : { tool: changer.manager, changedAtMs: timeOf(changer) };
 }
 
-function owns(entry: ManagedFieldsEntry, seen: KubeObject, paths: readonly string[]): boolean {
-  const owned = ownedValues(entry.fieldsV1 ?? {}, seen).map(({ path }) => path);
+function owns(entry: ManagedFieldsEntry, paths: readonly string[]): boolean {
+  const owned = ownedPaths(entry.fieldsV1 ?? {});
   // Who owns an empty value around it has nothing of what is in it.
   return owned.some((path) => paths.some((changed) => isWithin(path, changed)));
 }

@@ -1,6 +1,6 @@
 import { fieldManager } from "#agent/cluster/cluster.ts";
 import type { JsonObject, KubeObject, ManagedFieldsEntry } from "#proto/object.ts";
-import { ownedValues, ownEntry } from "./fields.ts";
+import { ownedPaths, ownEntry } from "./fields.ts";
 import { isWithin, valueAt } from "./paths.ts";
 
 /** A field that somebody else set and that we never owned. */
@@ -15,12 +15,12 @@ const roots = ["spec", "metadata.labels", "metadata.annotations", "data", "binar
 export function foreignFields(object: KubeObject, except: readonly string[] = []): ForeignField[] {
   const others = foreignEntries(object);
   if (others.length === 0) return [];
-  const own = ownedValues(ownEntry(object)?.fieldsV1 ?? {}, object).map(({ path }) => path);
+  const own = ownedPaths(ownEntry(object)?.fieldsV1 ?? {});
   // What lies within a path of ours is another's: we own the empty value there, not what others put into it.
   const isOurs = (path: string): boolean => own.some((ours) => isWithin(ours, path));
   const found = new Map<string, ForeignField>();
   for (const { manager, fieldsV1 = {} } of others)
-    for (const { path } of ownedValues(fieldsV1, object))
+    for (const path of ownedPaths(fieldsV1))
       if (
         roots.some((root) => isWithin(path, root) && path !== root) &&
         valueAt(object, path) !== undefined &&
@@ -37,10 +37,10 @@ export function takeOverForeign(object: KubeObject, fields: readonly ForeignFiel
   const others = new Set(foreignEntries(object));
   const entries = (object.metadata.managedFields ?? []).flatMap((entry) => {
     if (!others.has(entry)) return [entry];
-    const rest = select(entry.fieldsV1 ?? {}, (path) => !paths.includes(path), object);
+    const rest = select(entry.fieldsV1 ?? {}, (path) => !paths.includes(path));
     return rest === undefined ? [] : [{ ...entry, fieldsV1: rest }];
   });
-  const taken = [...others].map((entry) => select(entry.fieldsV1 ?? {}, (path) => paths.includes(path), object) ?? {});
+  const taken = [...others].map((entry) => select(entry.fieldsV1 ?? {}, (path) => paths.includes(path)) ?? {});
   const own = ownEntry(object);
   if (own === undefined) return object;
   const fieldsV1 = taken.reduce(union, own.fieldsV1 ?? {});
@@ -61,10 +61,10 @@ function foreignEntries(object: KubeObject): ManagedFieldsEntry[] {
 }
 
 /** The part of a field set whose leaves pass; undefined when none does. */
-function select(fields: JsonObject, passes: (path: string) => boolean, object: KubeObject): JsonObject | undefined {
+function select(fields: JsonObject, passes: (path: string) => boolean): JsonObject | undefined {
   const keep = (part: JsonObject, wrap: (inner: JsonObject) => JsonObject): JsonObject | undefined => {
     const keys = Object.keys(part).filter((key) => key !== ".");
-    if (keys.length === 0) return passes(ownedValues(wrap(part), object)[0]!.path) ? part : undefined;
+    if (keys.length === 0) return passes(ownedPaths(wrap(part))[0]!) ? part : undefined;
     const kept = keys.flatMap((key) => {
       const inner = keep(part[key] as JsonObject, (child) => wrap({ [key]: child }));
       return inner === undefined ? [] : [[key, inner] as const];

@@ -1,5 +1,5 @@
 import { groupOf, type Json, type KubeObject } from "#proto/object.ts";
-import { ownedValues, ownEntry } from "./fields.ts";
+import { ownedPaths, ownEntry } from "./fields.ts";
 import { isWithin, valueAt, withValue } from "./paths.ts";
 
 /** The field that an autoscaler takes over. */
@@ -56,8 +56,7 @@ export function leavingAlone(object: KubeObject, live: KubeObject, paths: readon
 }
 
 export function owns(live: KubeObject, path: string): boolean {
-  const owned = ownedValues(ownEntry(live)?.fieldsV1 ?? {}, live);
-  return owned.some((one) => isWithin(one.path, path) || isWithin(path, one.path));
+  return ownedPaths(ownEntry(live)?.fieldsV1 ?? {}).some((one) => isWithin(one, path) || isWithin(path, one));
 }
 
 /** A Job seen Complete is done: that it is deleted afterwards, as by its time to live, is no drift. */
