@@ -215,8 +215,20 @@ const hooksOf = ({ phases }: Bundle, hooks: HooksDone): { hooks?: HooksDone } =>
 const needsApply = (owned: Owned | undefined, hash: string): boolean =>
   owned === undefined || owned.baseline === null || owned.applied !== hash;
 
-/** What is about to happen is written down first, so that a crash in the middle orphans nothing and tells no false drift. */
+/** What is about to happen is written down first. Watches only read: they begin while it is written. */
 async function intend(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+  todo: ReadonlySet<string>,
+): Promise<void> {
+  const wanted = [...todo].map((key) => bundle.desired().get(key)!.object);
+  await bothDone(writeIntent(context, application, entry, bundle, todo), watchKnownKinds(context, wanted));
+}
+
+/** So that a crash in the middle orphans nothing and tells no false drift: the bundle first, then the head that names it. */
+async function writeIntent(
   context: Context,
   application: ApplicationState,
   entry: RunEntry,
@@ -252,9 +264,7 @@ async function intend(
     inventory,
     ...hooksOf(bundle, hooks),
   };
-  // Watches only read: they begin while the intent is written.
-  const wanted = [...todo].map((key) => bundle.desired().get(key)!.object);
-  await bothDone(saveHead(context, application, application.head), watchKnownKinds(context, wanted));
+  await saveHead(context, application, application.head);
 }
 
 /** Ends when both have ended, so that nothing goes on behind the back of whoever tries again. */
