@@ -1,31 +1,23 @@
-import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import type { ClusterAnswer } from "#proto/api.ts";
 import { b1000 } from "#test/bench/b1000.ts";
 import { figure, type BenchResult } from "#test/bench/figures.ts";
 import { filesOf } from "#test/bench/files.ts";
+import { buildRelease } from "#test/bench/release.ts";
 import { startAgentPod } from "#test/harness/agent-pod.ts";
 import { startControlPlane } from "#test/harness/control-plane.ts";
 import { application, environment } from "#test/harness/manifests.ts";
 import { rssKbOf } from "#test/harness/process-usage.ts";
 import { startWorld, type World } from "#test/harness/world.ts";
 
-const run = promisify(execFile);
-const build = fileURLToPath(new URL("../../tools/build.js", import.meta.url));
 /** What an apply needed has been given back by then, and a quiet agent's memory is told. */
 const restMs = 20_000;
 const samples = 10;
 
 /** Resident memory of the released agent, started as its printed manifests start it: with B1000, and with ten of them. */
 export async function memory(quick: boolean): Promise<Pick<BenchResult, "runs" | "figures">> {
-  const folder = await mkdtemp(join(tmpdir(), "plumbline-memory-"));
   await using stack = new AsyncDisposableStack();
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
-  await run(process.execPath, [build, folder]);
+  const { path: folder } = stack.use(await buildRelease());
   const plane = stack.use(await startControlPlane());
   const world = stack.use(await startWorld());
   await world.startHub();

@@ -13,10 +13,13 @@ export type AuditedRequest = {
   readonly code: number;
   readonly uri: string;
   readonly userAgent: string;
+  /** When it was answered, milliseconds since 1970. */
+  readonly answeredAtMs: number;
 };
 
 type AuditEvent = {
   stage: string;
+  stageTimestamp: string;
   verb: string;
   requestURI: string;
   userAgent?: string;
@@ -46,5 +49,6 @@ export async function readAuditLog(path: string): Promise<AuditedRequest[]> {
       code: event.responseStatus?.code ?? 0,
       uri: event.requestURI,
       userAgent: event.userAgent ?? "",
+      answeredAtMs: Date.parse(event.stageTimestamp),
     }));
 }
