@@ -224,6 +224,21 @@ describe("a chart of a Helm repository", () => {
       /helm: .*missing in charts\/ directory: db/,
     ],
     ["is no archive", () => serve(Buffer.from("text")), /helm: /],
+    [
+      "names a file outside of itself",
+      () => serve(packChart("web", "1.2.3", {}, [{ path: "web/../../../evil", content: Buffer.from("x") }])),
+      /^helm: Error: unable to load chart archive: it holds a file outside of the chart's folder/,
+    ],
+    [
+      "links to a file of the hub's, which is not followed,",
+      () => serve(packChart("web", "1.2.3", {}, [{ path: "web/templates/a.yaml", linkTo: "/etc/passwd" }])),
+      /^web: its folder holds no manifest$/,
+    ],
+    [
+      "unpacks to a hundred times its size",
+      () => serve(packChart("web", "1.2.3", {}, [{ path: "web/files/zeros", content: Buffer.alloc(120 * 2 ** 20) }])),
+      /^helm: Error: unable to load chart archive: .* or more than Helm unpacks/,
+    ],
   ])("that %s is refused in words", async (_name, prepare, message) => {
     prepare();
     await kitchen.commit(at());

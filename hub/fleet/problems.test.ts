@@ -103,6 +103,19 @@ describe("names file, line and field", () => {
       application("  source: {path: a, render: plain, helm: {valuesFiles: [b]}}\n"),
       "7: spec.source.helm is for Helm charts",
     ],
+    // Values that Helm's own reader takes for something else than this document's would be wrong in silence.
+    [
+      application("  source: {path: a, helm: {values: {db: {enabled: no}}}}\n"),
+      "7: spec.source.helm.values.db.enabled is no, which Helm reads as false and this document does not",
+    ],
+    [
+      application("  source:\n    path: a\n    helm:\n      values:\n        modes: [1, 0644]\n"),
+      "11: spec.source.helm.values.modes[1] is 0644, which Helm reads as another number",
+    ],
+    [
+      application("  source: {path: a, helm: {values: {size: 1_000}}}\n"),
+      "7: spec.source.helm.values.size is 1_000, which Helm reads as a number",
+    ],
     [application("  source: {path: a}\n  dependsOn: [x]\n"), "8: spec.dependsOn goes in a circle: x → x"],
     [application("  source: {path: a}\n  dependsOn: [y]\n"), "8: spec.dependsOn[0] names the Application y"],
     [

@@ -8,6 +8,15 @@ const maxAliases = 100;
 /** Values of one document once its aliases are followed. */
 const maxValues = 100_000;
 
+/** Helm reads the values of a chart as YAML 1.1 has them: people copy them here from files that it read. */
+const valuesPath = ["spec", "source", "helm", "values"];
+const otherwise: readonly (readonly [written: RegExp, read: string])[] = [
+  [/^(?:y|Y|yes|Yes|YES|on|On|ON)$/, "true"],
+  [/^(?:n|N|no|No|NO|off|Off|OFF)$/, "false"],
+  [/^[-+]?0(?:[0-7]+|b[01_]+)$/, "another number"],
+  [/^[-+]?\d[\d_]*_[\d_]*(?:\.[\d_]*)?$/, "a number"],
+];
+
 // Digits that a person means as text: a commit id of digits only, and Kubernetes 1.30, which is not 1.3.
 const keptAsWritten = new Set(["spec.revision", "spec.kubernetes.version"]);
 
@@ -46,6 +55,9 @@ export function toValue(root: Node | null): unknown {
   return visit(root, []);
 }
 
+const isValue = (path: FieldPath): boolean =>
+  path.length > valuesPath.length && valuesPath.every((name, n) => path[n] === name);
+
 function mapOf(
   map: YAMLMap<Node, Node | null>,
   path: FieldPath,
@@ -65,9 +77,14 @@ function mapOf(
 }
 
 function scalarOf(scalar: Scalar, path: FieldPath, refuse: (message: string) => never): unknown {
-  const { value, source } = scalar;
+  const { value, source = "" } = scalar;
+  const read = scalar.type === "PLAIN" && isValue(path) && otherwise.find(([written]) => written.test(source))?.[1];
+  if (typeof read === "string")
+    return refuse(
+      `is ${source}, which Helm reads as ${read} and this document does not: write it out, or put it in quotes`,
+    );
   if (typeof value !== "number") return value;
-  if (keptAsWritten.has(path.join(".")) && source !== undefined) return source;
+  if (keptAsWritten.has(path.join(".")) && source !== "") return source;
   if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
     return refuse("is no number that can be kept exactly: quote it if it is text");
   return value;

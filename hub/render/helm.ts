@@ -107,7 +107,12 @@ const inTheirWords = (complaint: string, within: string, folder: string, { value
       (text, name, n) => text.replaceAll(`${within}/${valuesName(n)}`, posix.join(folder, name)),
       complaint.replaceAll(`${within}/${inlineValues}`, "spec.source.helm.values"),
     )
+    // All that Helm says of it.
+    .replace(/unable to load chart archive$/, (said) => `${said}: ${badArchive}`)
     .trim();
+
+const badArchive =
+  "it holds a file outside of the chart's folder, or more than Helm unpacks (5 MiB a file, 100 MiB in all), or is damaged";
 
 const templateArguments = (
   chart: string,
