@@ -1,7 +1,8 @@
-import { mkdtempDisposable } from "node:fs/promises";
+import { createHmac } from "node:crypto";
+import { mkdtempDisposable, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Actions } from "#hub/api/actions.ts";
 import type { Actor } from "#hub/api/authorise.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
@@ -43,6 +44,9 @@ let git: GitServer;
 let actions: Actions;
 let clock: VirtualClock;
 let shop: Source;
+let secretFile: string;
+/** How often an event made the hub look. */
+let pokes: number;
 
 /** The hub's actions on real repositories that nothing but a question makes it look at. */
 beforeEach(async () => {
@@ -50,6 +54,7 @@ beforeEach(async () => {
   git = stack.use(await startGitServer());
   const folder = stack.use(await mkdtempDisposable(join(tmpdir(), "plumbline-actions-")));
   clock = new VirtualClock();
+  pokes = 0;
   const stopped = new AbortController();
   stack.defer(() => stopped.abort(new Error("the test ends")));
   const open = async (name: string): Promise<Source> => {
@@ -71,6 +76,7 @@ beforeEach(async () => {
     fleet = read(await fleetSource.mirror.contents(fleetSource.head("main")!, "fleet")).fleet;
   };
   await refresh();
+  secretFile = join(folder.path, "webhook-secret");
   const path = join(folder.path, "identity.json");
   await saveIdentity(path, await createIdentity(clock.now()));
   const identity = await loadIdentity(path);
@@ -86,8 +92,9 @@ beforeEach(async () => {
     refresh,
     round: () => Promise.resolve(),
     sourceOf: (name) => (name === "shop" ? shop : undefined),
-    sourceByName: () => undefined,
-    webhookSecretFile: () => undefined,
+    sourceByName: (name) =>
+      name === "shop" ? { ...shop, following: { ...shop.following, poke: () => (pokes += 1) } } : undefined,
+    webhookSecretFile: (name) => (name === "shop" ? secretFile : undefined),
     records: openRecords({ mirror: fleetSource.mirror, fetch }, signer, clock, silentLog),
     isReported: (name) => name === "dropped",
     inUse: () => [],
@@ -136,6 +143,41 @@ test("a repository that cannot be reached is named as the reason, and one that h
   expect(answered).toBe(false);
   await clock.advance(1);
   expect(await answer).toMatchObject({ ok: false, status: 404 });
+});
+
+describe("an event of a forge makes the hub look once, by its own kind of signature:", () => {
+  const body = Buffer.from('{"ref": "refs/heads/main"}');
+  const hex = (secret: string): string => createHmac("sha256", secret).update(body).digest("hex");
+  const standard = (secret: string, atMs: number): Record<string, string> => {
+    const time = String(Math.floor(atMs / 1000));
+    const signed = createHmac("sha256", Buffer.from(secret.slice("whsec_".length), "base64"))
+      .update(`m1.${time}.`)
+      .update(body);
+    return { "webhook-id": "m1", "webhook-timestamp": time, "webhook-signature": `v1,${signed.digest("base64")}` };
+  };
+  const forges: readonly [string, (secret: string) => Record<string, string>][] = [
+    ["GitHub", (secret) => ({ "x-hub-signature-256": `sha256=${hex(secret)}`, "x-github-delivery": "1" })],
+    ["GitLab", (secret) => ({ "x-gitlab-token": secret, "idempotency-key": "1" })],
+    ["GitLab, signed", (secret) => standard(secret, clock.now())],
+    ["Gitea", (secret) => ({ "x-gitea-signature": hex(secret), "x-gitea-delivery": "1" })],
+    ["Forgejo", (secret) => ({ "x-forgejo-signature": hex(secret), "x-forgejo-delivery": "1" })],
+    ["Bitbucket", (secret) => ({ "x-hub-signature": `sha256=${hex(secret)}`, "x-request-uuid": "1" })],
+  ];
+  test.each(forges)("%s; forged, replayed and after its secret was rotated", async (_forge, headersOf) => {
+    const [first, rotated] = ["whsec_aHVzaC0x", "whsec_aHVzaC0y"];
+    const send = (secret: string) => actions.webhook("shop", new Headers(headersOf(secret)), body);
+    expect(await send(first)).toEqual({ ok: false, because: "the file of the webhook's secret cannot be read" });
+    await writeFile(secretFile, `${first}\n`);
+    expect(await send(rotated)).toMatchObject({ ok: false });
+    expect(pokes).toBe(0);
+    expect(await send(first)).toEqual({ ok: true, because: "" });
+    expect(pokes).toBe(1);
+    expect(await send(first)).toEqual({ ok: true, because: "" });
+    expect(pokes).toBe(1);
+    await writeFile(secretFile, `${rotated}\n`);
+    expect(await send(first)).toMatchObject({ ok: false });
+    expect(await actions.webhook("other", new Headers(headersOf(rotated)), body)).toMatchObject({ ok: false });
+  });
 });
 
 const tenant = { namespaces: ["shop"], kinds: ["ConfigMap"], serviceAccounts: ["shop/deployer"] };

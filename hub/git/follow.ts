@@ -7,8 +7,9 @@ export type FollowOptions = {
   readonly clock: Clock;
   /** Time between two looks, varied by a fifth so that many repositories do not ask at once. */
   readonly intervalMs: number;
-  /** A fetch that takes longer is given up and tried again. */
+  /** A fetch that takes longer is given up and tried again; the first one, which brings everything, gets more time. */
   readonly limitMs?: number;
+  readonly firstLimitMs?: number;
   readonly onMoves: (moves: readonly RefMove[]) => void;
   readonly onProblem: (error: unknown, attempt: number) => void;
   readonly signal: AbortSignal;
@@ -23,6 +24,8 @@ export type Following = {
 };
 
 const fetchLimitMs = 120_000;
+/** A clone of a gigabyte over a slow line; git cannot go on where it was cut off. What says nothing meanwhile is cut off by git itself. */
+const firstFetchLimitMs = 1_200_000;
 const retries = { firstMs: 1_000, capMs: 300_000 };
 
 /** Looks at one repository again and again: by the clock, and at once when poked. One fetch at a time. */
@@ -31,6 +34,7 @@ export function follow(options: FollowOptions): Following {
   let wake = (): void => undefined;
   let asked = true;
   let waiting: (() => void)[] = [];
+  let limitMs = options.firstLimitMs ?? firstFetchLimitMs;
 
   const run = async (): Promise<void> => {
     for (let failures = 0; !signal.aborted;) {
@@ -38,11 +42,11 @@ export function follow(options: FollowOptions): Following {
       asked = false;
       const served = waiting;
       waiting = [];
-      const limitMs = options.limitMs ?? fetchLimitMs;
       const late = AbortSignal.timeout(limitMs);
       try {
         const moves = await mirror.fetch(AbortSignal.any([signal, late]), isHinted);
         failures = 0;
+        limitMs = options.limitMs ?? fetchLimitMs;
         if (moves.length > 0) options.onMoves(moves);
       } catch (error) {
         failures += 1;

@@ -280,7 +280,9 @@ export function createActions(parts: ActionParts): Actions {
       const source = parts.sourceByName(repository);
       const file = parts.webhookSecretFile(repository);
       if (source === undefined || file === undefined) return { ok: false, because: "no webhook is expected here" };
-      const check = checkWebhook(headers, body, (await readFile(file, "utf8")).trim(), clock.now());
+      const secret = await readFile(file, "utf8").catch(() => undefined);
+      if (secret === undefined) return { ok: false, because: "the file of the webhook's secret cannot be read" };
+      const check = checkWebhook(headers, body, secret.trim(), clock.now());
       if (!check.ok) return check;
       // Said again, or by somebody who listened: it was looked at.
       if (!isHeard(repository, headers)) source.following.poke();

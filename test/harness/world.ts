@@ -56,6 +56,8 @@ export type WorldOptions = {
   readonly renderers?: boolean;
   /** Of the fleet repository. */
   readonly objectFormat?: ObjectFormat;
+  /** Besides what every process of it gets. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Another build of the command line. */ readonly cli?: string;
 };
 
@@ -82,6 +84,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     }),
     PLUMBLINE_HUB: `http://127.0.0.1:${http}`,
     PLUMBLINE_TOKEN_FILE: join(folder, "identity", "plumbline-admin-token"),
+    ...options.env,
     ...(options.otlpEndpoint === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: options.otlpEndpoint }),
   };
   const agents = new Map<string, RunningProcess>();
