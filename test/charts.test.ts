@@ -333,7 +333,9 @@ describe("a chart of another folder in Git", () => {
     await kitchen.renders().render(kitchen.targets());
     expect(kitchen.made.bundles).toEqual([]);
     await kitchen.commit({ "deploy/prod/values.yaml": null });
-    expect(await said()).toBe("spec.source.helm.valuesFiles[0]: deploy/prod/values.yaml is not in this commit");
+    expect(await said()).toBe(
+      "spec.source.helm.valuesFiles[0]: deploy/prod/values.yaml is not in this commit, or is no file",
+    );
   });
 
   test("of another repository stays at its commit", async () => {

@@ -167,6 +167,11 @@ describe("reads as kubectl reads", () => {
       "JSON",
       '{\n\t"apiVersion": "example.dev/v1",\n\t"kind": "X", "metadata": {"name": "a", "namespace": "shop"}, "spec": {"a": 9007199254740993, "b": 1e3, "c": "\\u00e9\\/\\ud83d\\ude00"}\n}\n',
     ],
+    [
+      "Y13",
+      "objects of JSON one after another",
+      `${["a", "b", "c"].map((name) => JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: "shop" }, data: { x: '}"{\n' } }, null, 1)).join("\n")}\n`,
+    ],
     ["Y13", "tabs where they may stand", spec("a:\t1\nb: {\n\tc: 1}")],
     [
       "Y13",
@@ -298,6 +303,13 @@ describe("refuses, naming file, line and field", () => {
       "what follows `...`, which kubectl leaves out",
       `${scalars("1")}...\n${scalars("2")}`,
       /^deploy\/x\.yaml:1: holds more after the `\.\.\.`/,
+      "reads",
+    ],
+    [
+      "Y13",
+      "a mistake in the second of two objects of JSON, at its own line",
+      `{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}\n{\n"kind": "ConfigMap",\n"metadata": {}}\n`,
+      /^deploy\/x\.yaml:2: apiVersion is missing/,
       "reads",
     ],
     ["Y13", "a key that is null", spec("~: 1"), /^deploy\/x\.yaml:5: has a key that is null/, "refuses"],

@@ -197,7 +197,7 @@ describe("a chart", () => {
   });
   test("names values files that are not in the commit, and Git's own names in Helm's complaint", async () => {
     await expect(ours(chart({}, { valuesFiles: ["prod.yaml"] }))).rejects.toThrow(
-      "spec.source.helm.valuesFiles[0]: c/prod.yaml is not in this commit",
+      "spec.source.helm.valuesFiles[0]: c/prod.yaml is not in this commit, or is no file",
     );
     const refusal = await ours(chart({ "templates/a.yaml": "{{ .Values.a.b.c }}" })).catch(String);
     expect(refusal).toContain("templates/a.yaml");

@@ -112,6 +112,13 @@ describe("refuses before anything runs, naming file and field", () => {
   });
 });
 
+test("takes the name of a folder for nothing but a folder", async () => {
+  for (const folder of ["--enable-helm", "-o=written", "-h"])
+    expect(
+      await build(folder, { [`${folder}/kustomization.yaml`]: "resources: [map.yaml]", [`${folder}/map.yaml`]: map }),
+    ).toBe("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n");
+});
+
 describe("does not run", () => {
   test.each([
     ["an exec function", { "config.kubernetes.io/function": "exec: {path: /bin/true}" }],

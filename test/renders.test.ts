@@ -244,6 +244,33 @@ describe("a commit renders what it can affect", () => {
     expect(await decided()).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)]);
   });
 
+  test("what cannot be rendered for a reason that nobody thought of is one Application's, and the others go on", async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), "plumbline-unshare-"));
+    const unshare = join(folder.path, "unshare");
+    await writeFile(unshare, '#!/bin/sh\nexec /usr/bin/unshare "$@"\n', { mode: 0o755 });
+    await openAnother({ fence: { unshare } });
+    const fleet = { ...environments, ...clusters(1), "fleet/plain.yaml": application("plain", { path: "plain" }) };
+    const values = { path: "web", helm: { valuesFiles: ["templates"] } };
+    await kitchen.commit({
+      ...fleet,
+      ...chart,
+      "plain/a.yaml": configMap("a", {}),
+      "fleet/web.yaml": application("web", values),
+    });
+    const bundle = expect.stringMatching(/^[0-9a-f]{64}$/) as string;
+    expect(await digests()).toEqual([
+      bundle,
+      "spec.source.helm.valuesFiles[0]: web/templates is not in this commit, or is no file",
+    ]);
+    // A fence that was there at the start, and cannot be started now.
+    await rm(unshare);
+    await kitchen.commit({ "plain/b.yaml": configMap("b", {}), "fleet/web.yaml": application("web", { path: "web" }) });
+    expect(await digests()).toEqual([bundle, "web could not be rendered (ENOENT); the hub's log says more"]);
+    await writeFile(unshare, '#!/bin/sh\nexec /usr/bin/unshare "$@"\n', { mode: 0o755 });
+    kitchen.clock.nowMs += 30_000;
+    expect(await decided()).toEqual([bundle, bundle]);
+  });
+
   test("the same folder at another revision, or under another name of an environment, is not rendered again", async () => {
     await kitchen.commit({
       ...environments,

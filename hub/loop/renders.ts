@@ -18,7 +18,7 @@ import type { Rendered } from "#hub/render/target.ts";
 import type { Tools } from "#hub/render/tools.ts";
 import { PathRefused } from "#hub/render/workplace.ts";
 import { atMost } from "#lib/at-most.ts";
-import type { Log } from "#lib/log.ts";
+import { reasonOf, type Log } from "#lib/log.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { ApplicationName, BlobAddress, BundleDigest } from "#proto/ids.ts";
 
@@ -194,10 +194,12 @@ export function createRenders(options: RendersOptions): Renders {
     const looked = new Set<string>();
     // What stands in the way before is in the fleet's documents, and no file of a folder.
     let isOpen = false;
+    let isRendered = false;
     try {
       const chart = await openChart(job, { openPublished: options.charts?.open, repository: options.repository });
       isOpen = true;
       const done = await limited(() => renderFolder(job, { isFirst, chart, looked }));
+      isRendered = true;
       if ("ok" in done)
         return await failed(job, { looked, seen }, done.because, done.isPassing === true ? "overrun" : "fault");
       const { rendered, choice, shape } = done;
@@ -234,9 +236,15 @@ export function createRenders(options: RendersOptions): Renders {
         passing.set(key, nowMs() + passingMs);
         return { ok: false, because: `spec.source.helm.chart: ${error.message}` };
       }
-      if (!(error instanceof GitFailed)) throw error;
       passing.set(key, nowMs() + passingMs);
-      return { ok: false, because: `${wanted.folder || "its folder"} cannot be read from Git: ${error.message}` };
+      const folder = wanted.folder || "its folder";
+      if (error instanceof GitFailed)
+        return { ok: false, because: `${folder} cannot be read from Git: ${error.message}` };
+      if (isRendered || options.signal.aborted) throw error;
+      // Whatever it is (a full disk, a mistake of ours), it concerns this one alone until something else says otherwise.
+      log.error({ application: target.application, because: reasonOf(error) }, "a folder could not be rendered");
+      const { code, name } = error as NodeJS.ErrnoException;
+      return { ok: false, because: `${folder} could not be rendered (${code ?? name}); the hub's log says more` };
     }
   };
 

@@ -75,9 +75,9 @@ export async function templateChart(
   for (const [n, name] of inputs.valuesFiles.entries())
     await placeValues(join(own, valuesName(n)), chart, files, name).catch((cause: unknown) => {
       // Which of the folders that we made has no such file helps nobody.
-      if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+      if (!noFile.has((cause as NodeJS.ErrnoException).code ?? "")) throw cause;
       const shown = posix.join(files.folder, name);
-      throw new RenderRefused(`spec.source.helm.valuesFiles[${n}]: ${shown} is not in this commit`);
+      throw new RenderRefused(`spec.source.helm.valuesFiles[${n}]: ${shown} is not in this commit, or is no file`);
     });
   await writeFile(join(own, inlineValues), JSON.stringify(inputs.values), { mode: 0o600 });
   const within = relative(root, own);
@@ -92,6 +92,9 @@ export async function templateChart(
   };
   return await Promise.all(Array.from({ length: options.renderings }, render));
 }
+
+/** Not there, a folder, below a file, or a name that no file system takes. */
+const noFile: ReadonlySet<string> = new Set(["ENOENT", "EISDIR", "ENOTDIR", "ENAMETOOLONG"]);
 
 async function placeValues(to: string, chart: PlacedChart, files: ValuesFiles, name: string): Promise<void> {
   if (files.read === undefined) return copyFile(join(chart.folder, chart.path, name), to);

@@ -1,5 +1,6 @@
 import { constructFromEvents, parseEvents, YAMLException, type Event } from "js-yaml";
 import { kubeSchema } from "#hub/render/kube-schema.ts";
+import { jsonObjectsIn } from "#hub/render/json-stream.ts";
 import { doubtsIn, type Doubt } from "#hub/render/yaml-doubts.ts";
 import { offsetOf, unreadKey } from "#hub/render/yaml-events.ts";
 import type { Json } from "#proto/object.ts";
@@ -45,6 +46,12 @@ export class YamlProblem extends Error {
  */
 export function readKubeYaml(file: string, bytes: Uint8Array): YamlDocument[] {
   return documentsOf(textOf(file, bytes))
+    .flatMap(
+      ({ text, line }) =>
+        jsonObjectsIn(text)?.map((one) => ({ text: one.text, line: line + linesBefore(text, one.at) })) ?? [
+          { text, line },
+        ],
+    )
     .filter(({ text }) => !isBlank(text))
     .map(({ text, line }) => readDocument(file, text, line))
     .filter(({ value }) => value !== null);

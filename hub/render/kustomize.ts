@@ -15,7 +15,7 @@ export async function buildKustomization(
 ): Promise<Built> {
   const { files, sources } = await gatherKustomization(folder, filesUnder);
   return await inWorkplace(files, async (root) => {
-    const bytes = await tools.run("kustomize", ["build", folder || "."], root, signal);
+    const bytes = await tools.run("kustomize", ["build", "--", folder || "."], root, signal);
     return { files: [{ path: `kustomize build ${folder || "."}`, bytes }], sources };
   });
 }

@@ -79,7 +79,7 @@ describe("refuses, naming file and line", () => {
     [
       "a name that YAML reads as a number",
       ["apiVersion: v1\nkind: Pod\nmetadata: {name: 12}"],
-      "metadata.name is missing or not a string",
+      "metadata.name must be a string, and YAML reads the number 12: put it in quotes",
     ],
     ["text that is no object", ["just text"], "must be a mapping"],
     [

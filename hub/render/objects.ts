@@ -94,7 +94,7 @@ function normalise(fields: JsonObject, fail: Fail): KubeObject {
   const { status: _status, ...kept } = withoutNulls(fields) as JsonObject;
   const metadata = kept["metadata"];
   for (const field of ["apiVersion", "kind"])
-    if (typeof kept[field] !== "string" || kept[field] === "") fail([field], "is missing or not a string");
+    if (typeof kept[field] !== "string" || kept[field] === "") fail([field], noString(kept[field]));
   if (metadata === undefined || typeof metadata !== "object" || metadata === null || Array.isArray(metadata))
     return fail(["metadata"], "is missing");
   if ("generateName" in metadata)
@@ -105,7 +105,7 @@ function normalise(fields: JsonObject, fail: Fail): KubeObject {
         ? typeof metadata[field] !== "string" || (field === "name" && metadata[field] === "")
         : field === "name"
     )
-      fail(["metadata", field], "is missing or not a string");
+      fail(["metadata", field], noString(metadata[field]));
   for (const field of ["labels", "annotations"]) onlyStrings(metadata[field], ["metadata", field], fail);
   const object = { ...kept, metadata: ownMetadata(metadata) } as unknown as KubeObject;
   const key = refKey(refOf(object));
@@ -119,12 +119,15 @@ function onlyStrings(members: Json | undefined, path: FieldPath, fail: Fail): vo
   if (typeof members !== "object" || Array.isArray(members)) return fail(path, "must be a mapping");
   for (const [key, value] of Object.entries(members)) {
     if (typeof value === "string") continue;
-    const read =
-      typeof value === "object"
-        ? ""
-        : `, and YAML reads the ${typeof value === "boolean" ? "boolean" : "number"} ${String(value)}`;
-    fail([...path, key], `must be a string${read}: put it in quotes`);
+    fail([...path, key], noString(value));
   }
+}
+
+/** `name: y` is a boolean, and `1.10` a number. */
+function noString(value: Json | undefined): string {
+  if (value === undefined || value === "") return "is missing";
+  if (typeof value === "object") return "must be a string: put it in quotes";
+  return `must be a string, and YAML reads the ${typeof value === "boolean" ? "boolean" : "number"} ${String(value)}: put it in quotes`;
 }
 
 // What a server fills in; a manifest that was exported with it would differ from every cluster for ever.

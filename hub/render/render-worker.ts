@@ -71,10 +71,14 @@ function prepared({ files, select, parameters }: RenderTarget): { files: RenderT
   return parameters === undefined ? { files: chosen, used: [] } : fillParameters(chosen, parameters);
 }
 
-const nothingIn = ({ select, files }: RenderTarget): string =>
-  select !== undefined && files.length > 0 && selected(files, select).length === 0
+function nothingIn({ select, files }: RenderTarget): string {
+  if (select === undefined) return "its folder holds no manifest";
+  if (files.length === 0)
+    return `its folder holds no manifest: there is none under ${select.folder || "."} in this commit`;
+  return selected(files, select).length === 0
     ? "spec.source.include and exclude leave no file of its folder"
     : "its folder holds no manifest";
+}
 
 let contentSecret: Uint8Array | undefined;
 process.on("message", (message: Asked | { contentSecret: Uint8Array }) => {
