@@ -119,6 +119,63 @@ test("an exec plugin gives the token, and only where a kubeconfig names it", asy
   expect(await userOf(agent)).toBe("system:serviceaccount:access:by-plugin");
 });
 
+test("an exec plugin is asked again when what it gave is refused, once for all that were refused together", async () => {
+  const [plugin, credential, asked] = ["plugin-2", "credential", "asked"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  // Without an expirationTimestamp: nothing but the refusal says that it has ended.
+  const give = (token: string): Promise<void> =>
+    writeFile(
+      credential,
+      JSON.stringify({ apiVersion: "client.authentication.k8s.io/v1", kind: "ExecCredential", status: { token } }),
+    );
+  await writeFile(plugin, `#!/bin/sh\necho asked >> ${asked}\ncat ${credential}\n`);
+  await chmod(plugin, 0o700);
+  await give(await tokenOf("plugin-old"));
+  await using agent = openKubernetes(await kubeconfigAccess(await withUser("exec-2", execOf(plugin))));
+  expect(await userOf(agent)).toBe("system:serviceaccount:access:plugin-old");
+  // Its ServiceAccount is gone, and its token with it.
+  const old = { apiVersion: "v1", group: "", kind: "ServiceAccount", namespace: "access", name: "plugin-old" };
+  await people.delete(old, { uid: (await people.get(old))!.metadata.uid! });
+  await expect.poll(() => userOf(agent).catch(({ status }: ApiError) => status), { timeout: 20_000 }).toBe(401);
+  const before = (await readText(asked)).split("\n").length;
+  await give(await tokenOf("plugin-new"));
+  const users = await Promise.all(Array.from({ length: 8 }, () => userOf(agent)));
+  expect(new Set(users)).toEqual(new Set(["system:serviceaccount:access:plugin-new"]));
+  expect((await readText(asked)).split("\n").length - before).toBeLessThan(8);
+});
+
+test("a token file that a kubeconfig names is read, beside the kubeconfig, and again when what it held is refused", async () => {
+  await writeFile(join(folder, "rotating-token"), "ended");
+  await using agent = openKubernetes(
+    await kubeconfigAccess(await withUser("token-file", { tokenFile: "rotating-token" })),
+  );
+  await expect(userOf(agent)).rejects.toMatchObject({ status: 401 });
+  await writeFile(join(folder, "rotating-token"), `${await tokenOf("by-file")}\n`);
+  expect(await userOf(agent)).toBe("system:serviceaccount:access:by-file");
+});
+
+test("a kubeconfig that acts as somebody gives that one's rights, and not in the place of a ServiceAccount", async () => {
+  const config = JSON.parse(await readText(plane.adminKubeconfig)) as Kubeconfig;
+  const path = await withUser("acting", { ...config.users[0]!.user, as: "somebody" });
+  await using agent = openKubernetes(await kubeconfigAccess(path));
+  expect(await userOf(agent)).toBe("somebody");
+  expect(await userOf(agent.as("system:serviceaccount:access:one"))).toBe("system:serviceaccount:access:one");
+});
+
+const execOf = (command: string): object => ({
+  exec: { apiVersion: "client.authentication.k8s.io/v1", command, interactiveMode: "Never" },
+});
+/** The admin's kubeconfig with another user in it. */
+async function withUser(name: string, user: object): Promise<string> {
+  const config = JSON.parse(await readText(await plane.kubeconfig("nobody"))) as Kubeconfig;
+  const path = join(folder, `${name}.kubeconfig`);
+  await writeFile(path, JSON.stringify({ ...config, users: [{ name: config.users[0]!.name, user }] }));
+  return path;
+}
+
 test("a proxy of the environment is not for API servers; that of the kubeconfig is", async () => {
   const before = { ...process.env };
   // Nobody listens there.
@@ -252,5 +309,5 @@ test("acts in another's name with that one's rights alone, and reads a version t
 });
 
 type KubeconfigUser = Record<"client-certificate-data" | "client-key-data", string>;
-type Kubeconfig = { clusters: { cluster: object }[]; users: { user: KubeconfigUser }[] };
+type Kubeconfig = { clusters: { cluster: object }[]; users: { name: string; user: KubeconfigUser }[] };
 const readText = async (path: string): Promise<string> => (await import("node:fs/promises")).readFile(path, "utf8");

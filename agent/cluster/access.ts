@@ -34,7 +34,10 @@ export function inClusterAccess(address: { host: string; port: string }, folder 
   };
 }
 
-/** Access by a kubeconfig file, as kubectl reads it: certificates, tokens, and exec plugins, which come no other way. */
+/**
+ * Access by a kubeconfig file, as kubectl reads it: certificates, tokens, token files, and exec plugins, which come no other
+ * way. A plugin is asked again when what it gave has expired, or is not taken any more.
+ */
 export async function kubeconfigAccess(path: string, context?: string): Promise<Access> {
   // Imported only here: it costs 90 MB and 400 ms, which an agent inside its cluster never pays.
   const { loadKubeconfig } = await import("./load-kubeconfig.ts");
@@ -43,23 +46,27 @@ export async function kubeconfigAccess(path: string, context?: string): Promise<
       throw new Error(`the kubeconfig ${path} cannot be read (${cause.code ?? cause.message})`, { cause });
     })
   ).mtimeMs;
-  let config = loadKubeconfig(path, context);
-  const cluster = config.getCurrentCluster();
+  let loaded = loadKubeconfig(path, context);
+  const cluster = loaded.config.getCurrentCluster();
   if (cluster === null) {
-    const current = config.getCurrentContext() as string | undefined;
+    const current = loaded.config.getCurrentContext() as string | undefined;
     const because = current ? `its context ${current} names no cluster` : "it has no current context";
     throw new Error(`the kubeconfig ${path}: ${because}; name another by --context`);
   }
   return {
     server: cluster.server.replace(/\/$/, ""),
     ...(cluster.proxyUrl === undefined ? {} : { proxy: cluster.proxyUrl }),
-    credentials: remembered(async () => {
+    credentials: remembered(async (fresh) => {
       const { mtimeMs } = await stat(path);
-      if (mtimeMs !== loadedAt) config = loadKubeconfig(path, context);
+      // The library keeps what a plugin gave, also when the server does not take it any more.
+      if (fresh || mtimeMs !== loadedAt) loaded = loadKubeconfig(path, context);
       loadedAt = mtimeMs;
+      const { config, tokenFile } = loaded;
       const options: Parameters<typeof config.applyToHTTPSOptions>[0] = {};
       await config.applyToHTTPSOptions(options);
-      const headers = Object.entries(options.headers ?? {}).map(([name, value]) => [name, String(value)]);
+      const headers = Object.entries(options.headers ?? {}).map(([name, value]) => [name.toLowerCase(), String(value)]);
+      if (tokenFile !== undefined)
+        headers.push(["authorization", `Bearer ${(await readFile(tokenFile, "utf8")).trim()}`]);
       return {
         ...(options.ca === undefined ? {} : { ca: String(options.ca) }),
         ...(options.cert === undefined
@@ -72,16 +79,25 @@ export async function kubeconfigAccess(path: string, context?: string): Promise<
   };
 }
 
-/** What was read less than a minute ago; a file that cannot be read just now, as it is being replaced, changes nothing. */
-function remembered(read: () => Promise<Credentials>): Access["credentials"] {
+/**
+ * What was read less than a minute ago; a file that cannot be read just now, as it is being replaced, changes nothing. All that
+ * ask together share one reading: whatever refuses one request refuses all of them, and plugins are processes.
+ */
+function remembered(read: (fresh: boolean) => Promise<Credentials>): Access["credentials"] {
   let last: { at: number; credentials: Credentials } | undefined;
-  return async (fresh = false) => {
-    if (!fresh && last !== undefined && performance.now() - last.at < ageLimitMs) return last.credentials;
+  let reading: Promise<void> | undefined;
+  const readOnce = async (fresh: boolean): Promise<void> => {
     try {
-      last = { at: performance.now(), credentials: await read() };
+      last = { at: performance.now(), credentials: await read(fresh) };
     } catch (error) {
       if (last === undefined) throw error;
+    } finally {
+      reading = undefined;
     }
-    return last.credentials;
+  };
+  return async (fresh = false) => {
+    if (!fresh && last !== undefined && performance.now() - last.at < ageLimitMs) return last.credentials;
+    await (reading ??= readOnce(fresh));
+    return last!.credentials;
   };
 }

@@ -67,8 +67,9 @@ export function openTransport(access: Access, options: TransportOptions = {}): T
         accept: call.accept ?? "application/json",
         "user-agent": "plumbline-agent",
         ...(call.body === undefined ? {} : { "content-type": call.contentType ?? "application/json" }),
-        ...(call.asUser === undefined ? {} : { "impersonate-user": call.asUser }),
         ...credentials.headers,
+        // Last: a kubeconfig that acts as somebody must not put its rights in the place of the one who is meant.
+        ...(call.asUser === undefined ? {} : { "impersonate-user": call.asUser }),
       },
     });
   };
