@@ -102,6 +102,20 @@ test("a protected kind needs the object's own word and the Application's", () =>
   expect(isPruneAllowed({ ...namespace, kind: "ConfigMap" }, undefined, [])).toBe(true);
 });
 
+test.each([
+  { group: "", kind: "Namespace" },
+  { group: "apiextensions.k8s.io", kind: "CustomResourceDefinition" },
+  { group: "", kind: "PersistentVolumeClaim" },
+  { group: "", kind: "PersistentVolume" },
+  { group: "apps", kind: "StatefulSet" },
+])("a $kind is never pruned by itself", ({ group, kind }) => {
+  const ref = { group, kind, namespace: "shop", name: "x" };
+  expect(isPruneAllowed(ref, undefined, [])).toBe(false);
+  expect(isPruneAllowed(ref, { "plumbline.dev/prune": "allow" }, [kind])).toBe(true);
+  // Of another group by the same name.
+  expect(isPruneAllowed({ ...ref, group: "example.com" }, undefined, [])).toBe(true);
+});
+
 test("deletes no more than its limit in any hour, and says when there is room again", () => {
   let now = 0;
   const breaker = new DeletionBreaker(2, () => now);

@@ -2,20 +2,39 @@ import type { Tracked } from "./model.ts";
 
 const windowMs = 120_000;
 const healsInWindow = 3;
+/** Heals that are kept of one object, to tell by; a fight goes on for days. */
+const keptHeals = 20;
 const firstBackoffMs = 2_000;
 const longestBackoffMs = 300_000;
 
-/** Counts a heal; true when somebody keeps changing it back. A quiet time longer than the last back-off forgets the fight. */
-export function isFought(tracked: Tracked, monotonicMs: number): boolean {
+/** In place of fields, where the object itself was gone. */
+export const wholeObject = "";
+
+/** One heal: when, by the monotonic clock, and of which fields. */
+export type Heal = { readonly at: number; readonly fields: readonly string[] };
+
+/**
+ * Counts a heal. Gives what somebody keeps changing back, in words, or undefined when nobody does. A quiet time longer
+ * than the last back-off forgets the fight.
+ */
+export function foughtOver(tracked: Tracked, monotonicMs: number, fields: readonly string[]): string | undefined {
   const quietMs = Math.max(windowMs, backoffOf(tracked.backoffStep) * 2);
-  if (tracked.heals.length > 0 && monotonicMs - tracked.heals.at(-1)! > quietMs) {
+  if (tracked.heals.length > 0 && monotonicMs - tracked.heals.at(-1)!.at > quietMs) {
     tracked.heals = [];
     tracked.backoffStep = 0;
+    tracked.healed = 0;
   }
   const isContested = tracked.backoffStep > 0;
-  const before = tracked.heals.filter((at) => isContested || monotonicMs - at < windowMs);
-  tracked.heals = [...before.slice(-healsInWindow + 1), monotonicMs];
-  return isContested || tracked.heals.length >= healsInWindow;
+  const before = tracked.heals.filter(({ at }) => isContested || monotonicMs - at < windowMs);
+  tracked.heals = [...before, { at: monotonicMs, fields }].slice(-keptHeals);
+  tracked.healed = isContested ? tracked.healed + 1 : tracked.heals.length;
+  const times = (field: string): number => tracked.heals.filter((heal) => heal.fields.includes(field)).length;
+  const field = fields.find((field) => times(field) >= healsInWindow);
+  if (field === undefined && !isContested) return undefined;
+  const name = field ?? fields[0]!;
+  return name === wholeObject
+    ? `it was made again ${tracked.healed} times`
+    : `${name} was healed ${tracked.healed} times`;
 }
 
 /** No heal for a while: 2 s, doubling to 5 minutes. */

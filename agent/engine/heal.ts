@@ -10,7 +10,7 @@ import type { Context } from "./context.ts";
 import { contest, end, healed, healedBeside, open, unexplained } from "./episodes.ts";
 import { exceptedFields, type Excepted } from "./excepted.ts";
 import { hasExceptions } from "./exceptions.ts";
-import { backOff, isFought } from "./fights.ts";
+import { backOff, foughtOver, wholeObject } from "./fights.ts";
 import type { Suspicion } from "./judge.ts";
 import { setOwned } from "./model.ts";
 import { noteMissing } from "./note-health.ts";
@@ -155,9 +155,14 @@ function conclude(
 ): Again {
   const { application, tracked, seen } = found;
   const said = explained ?? (found.kind === DriftKind.LABEL_REMOVED ? labelGone(seen!) : undefined);
-  if (explained !== undefined && isFought(tracked, context.clock.monotonic())) {
+  const healedNow = explained?.fields.map(({ path }) => path) ?? [];
+  const fought =
+    explained === undefined
+      ? undefined
+      : foughtOver(tracked, context.clock.monotonic(), healedNow.length === 0 ? [wholeObject] : healedNow);
+  if (explained !== undefined && fought !== undefined) {
     backOff(tracked, context.clock.monotonic());
-    contest(context, found, explained, `healed ${tracked.heals.length} times in two minutes`);
+    contest(context, found, explained, fought);
     return excepted?.againMs;
   }
   if (excepted !== undefined) {

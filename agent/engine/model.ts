@@ -7,6 +7,7 @@ import type { HighWater } from "#proto/envelope.ts";
 import type { ApplicationName } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
 import type { Bundle } from "./bundles.ts";
+import type { Heal } from "./fights.ts";
 
 export type Phase = "Applying" | "Applied" | "Held" | "Blocked" | "Failed" | "Removing" | "Removed";
 
@@ -30,8 +31,10 @@ export type Tracked = {
   inFlight: Promise<void> | undefined;
   held: Exclude<WatchEvent, { type: "BOOKMARK" }> | undefined;
   episode: Episode | undefined;
-  /** Monotonic times of the last heals, for telling a fight. */
-  heals: readonly number[];
+  /** The last heals, for telling a fight. */
+  heals: readonly Heal[];
+  /** Heals of the present fight, or of the last two minutes. */
+  healed: number;
   /** Contested: no heal before this monotonic time. */
   notBefore: number;
   backoffStep: number;
@@ -155,7 +158,7 @@ export function applicationOf(model: Model, name: ApplicationName): ApplicationS
 export const unseen: Health = { state: "Unknown", reason: "not seen yet" };
 
 /** Shared, as few objects were ever healed. */
-const none: readonly number[] = [];
+const none: readonly Heal[] = [];
 
 export function track(model: Model, key: string, application: ApplicationName): Tracked {
   const known = model.tracked.get(key);
@@ -175,6 +178,7 @@ export function track(model: Model, key: string, application: ApplicationName): 
     held: undefined,
     episode: undefined,
     heals: none,
+    healed: 0,
     notBefore: 0,
     backoffStep: 0,
     looked: "",
