@@ -120,7 +120,7 @@ test("tells no drift from a baseline of another format", () => {
 test("8: names field, values, tool and second of a change", () => {
   const edit = entry("kubectl-edit", { "f:spec": { "f:containers": { 'k:{"name":"web"}': { "f:image": {} } } } });
   const status = entry("kubelet", { "f:status": { "f:x": {} } }, { time: "2030-01-01T00:00:09Z" });
-  const seen = object((spec) => (web(spec)["image"] = "shop:evil"), [ours(), status, edit]);
+  const seen = object((spec) => (web(spec)["image"] = "shop:evil"), [ours(without("f:containers")), status, edit]);
   expect(driftOf(object(), seen, "salt")).toEqual({
     fields: [{ path: "spec.containers[name=web].image", before: "shop:1", after: "shop:evil" }],
     tool: "kubectl-edit",
@@ -149,6 +149,14 @@ test("14: says unknown for an untracked change", () => {
     tool: unknownTool,
     changedAtMs: 0,
   });
+});
+
+test("19: who owns a field beside us is not told as the tool of a change that left it in our entry", () => {
+  const beside = entry("helm", { "f:spec": { "f:replicas": {} } }, { operation: "Apply" });
+  const forged = object((spec) => (spec["replicas"] = 1), [ours(), beside]);
+  expect(driftOf(object(), forged, "salt")).toMatchObject({ tool: unknownTool, changedAtMs: 0 });
+  const open = object((spec) => (spec["replicas"] = 1), [ours(without("f:replicas")), beside]);
+  expect(driftOf(object(), open, "salt")).toMatchObject({ tool: "helm" });
 });
 
 test("14: who owns an empty value around a changed field did not change it", () => {

@@ -48,8 +48,13 @@ export function explainForeign(object: KubeObject, fields: readonly ForeignField
   return fields.map(({ path }) => ({ path, before: "", after: shown(valueAt(object, path), isSecret(object), salt) }));
 }
 
-/** Whoever owns the changed paths now; the newest of several. */
-function changerOf(seen: KubeObject, paths: readonly string[]): { tool: string; changedAtMs: number } {
+/**
+ * Whoever owns the changed paths now; the newest of several. What our own entry still names was changed by no write that
+ * the server tracked, or it would name it no more: whoever owns it besides has not changed it.
+ */
+function changerOf(seen: KubeObject, changed: readonly string[]): { tool: string; changedAtMs: number } {
+  const own = new Set(ownedValues(ownEntry(seen)?.fieldsV1 ?? {}, seen).map(({ path }) => path));
+  const paths = changed.filter((path) => !own.has(path));
   const entries = (seen.metadata.managedFields ?? []).filter(
     (entry) => entry.manager !== fieldManager || entry.operation !== "Apply",
   );

@@ -1,3 +1,4 @@
+import type { KubeObject } from "#proto/object.ts";
 import { silence, type DriftCase } from "./case.ts";
 import { deployment, settings } from "./objects.ts";
 import type { World } from "./world.ts";
@@ -89,13 +90,34 @@ export const handCases: readonly DriftCase[] = [
       restored: true,
       writes: { "patch configmaps": 1 },
     },
-    run: forged,
+    run: async (world) => {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a]);
+      return forged(world, a);
+    },
+  },
+  {
+    number: 19,
+    name: "the same, with another owner of the field beside us, who did not do it",
+    expected: {
+      reported: ["changed, healed: data.level by unknown (admission or a forged entry)"],
+      restored: true,
+      writes: { "patch configmaps": 1 },
+    },
+    run: async (world) => {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a]);
+      const { apiVersion, kind, metadata, ...content } = a;
+      const { name, namespace = "" } = metadata;
+      const helm = await world.backend.as("helm");
+      await helm.apply({ apiVersion, kind, metadata: { name, namespace }, ...content }, { force: true });
+      await world.caughtUp();
+      return forged(world, a);
+    },
   },
 ];
 
-async function forged(world: World) {
-  const a = settings(world, { level: "info" });
-  await world.deploy([a]);
+async function forged(world: World, a: KubeObject) {
   // Takes the field with its value, then gives the entry back as it was: the server believes what it is told.
   const before = (await world.get(a)).metadata.managedFields;
   return world.observeOffline(async () => {

@@ -39,14 +39,12 @@ const rules: readonly Rule[] = [
   {
     rule: "R3",
     says: "what happens to an object while its heal is on its way is judged by the answer",
-    explains: ({ about, path }, { asked, isOffline, writes }) =>
+    explains: ({ about, path }, { before, asked, isOffline, writes }) =>
       about === "missed" &&
       !isOffline &&
       writes > 0 &&
       asked.length > 1 &&
-      asked
-        .slice(0, -1)
-        .every((one) => one.kind === "answered" && !one.changes.some((change) => isNear(change.path, path))),
+      asked.slice(0, -1).every((one) => !differedAt(one, path, before)),
   },
   {
     rule: "R4",
@@ -104,7 +102,7 @@ const rules: readonly Rule[] = [
   },
   {
     rule: "R5",
-    says: "a change that no entry names is told as unknown",
+    says: "a change that no entry names, or that ours still names, is told as unknown",
     explains: ({ about }, step) =>
       about === "tool" && step.drifts.some(({ tool }) => tool === unknownTool) && isUntracked(step),
   },
@@ -155,6 +153,14 @@ const rules: readonly Rule[] = [
   },
 ];
 
+/** Whether the agent could see by that state that this path is another. Of what is refused no answer says it. */
+function differedAt(one: Asked, path: string, before: KubeObject): boolean {
+  if (one.kind === "gone") return true;
+  const shape = shapeOf(before, one.live);
+  const changes = one.kind === "answered" ? one.changes : changesBetween(before, one.live, shape, ownFields(before));
+  return changes.some((change) => isNear(change.path, path));
+}
+
 /** What is left of a value without everything empty in it. */
 function bare(value: Json | undefined): Json | undefined {
   if (Array.isArray(value)) return value.length === 0 ? undefined : value.map((item) => bare(item) ?? null);
@@ -194,7 +200,13 @@ const statesOf = ({ asked, passing }: Step): KubeObject[] => [
 const isUntracked = (step: Step): boolean =>
   step.drifts
     .filter(({ tool }) => tool === unknownTool)
-    .every(({ fields }) => statesOf(step).some((state) => fields.every(({ path }) => !isOthers(state, path))));
+    .every(({ fields }) =>
+      statesOf(step).some((state) => fields.every(({ path }) => !isOthers(state, path) || isOurs(state, path))),
+    );
+
+/** Our entry names this path, or what is in it. */
+const isOurs = (object: KubeObject, path: string): boolean =>
+  leavesOf(ownFields(object), object).some((leaf) => isWithin(leaf, path));
 
 /** All that an apply of everything would change is this one path, which our entry does not own. */
 function isOfYielded({ about, path }: Disagreement, { asked, askedAfter }: Step, yielded: string): boolean {
