@@ -2,12 +2,14 @@ import type { Context } from "./context.ts";
 import { disown, ownersOf, type ApplicationState } from "./model.ts";
 import { mayOwnAgain } from "./yielding.ts";
 
-/** Another policy may heal what the last one only told, or own what it let go. */
+/** Another policy may heal what the last one only told, own what it let go, or take away what it left to others. */
 export function lookAgain(context: Context, application: ApplicationState): void {
+  const isStrict = application.head!.run?.delivery.strict === true;
   for (const [key, { yielded }] of application.head!.inventory) {
     const tracked = context.model.tracked.get(key);
-    if (tracked?.episode === undefined && yielded === undefined) continue;
-    tracked!.looked = "";
+    const isStripped = isStrict && (tracked?.foreign ?? "") !== "";
+    if (tracked === undefined || (tracked.episode === undefined && yielded === undefined && !isStripped)) continue;
+    tracked.looked = "";
     context.look(key);
   }
 }

@@ -1,5 +1,5 @@
 import { stagesOf } from "#agent/apply/order.ts";
-import type { HooksDone, Owned } from "#agent/state/head.ts";
+import type { Head, HooksDone, Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { canonicalJson } from "#proto/json.ts";
 import { lookAgain, lookAtMarked, lookAtYielded, takeFromOthers } from "./after-apply.ts";
@@ -12,14 +12,15 @@ import {
   watchKnownKinds,
   type Work,
 } from "./apply-objects.ts";
-import type { Bundle, BundleHook } from "./bundles.ts";
+import type { Bundle } from "./bundles.ts";
 import { record, saveHead, type Context } from "./context.ts";
 import { deleteLeftovers } from "./hook-objects.ts";
-import { hooksDone } from "./hook-record.ts";
+import { hooksDone, madeWith } from "./hook-record.ts";
+import { isTraced } from "./traces.ts";
 import { HookFailed, runHooks, type BundleRun } from "./hooks.ts";
-import { leaveAsItIs, sameRun, takeBundleIntoUse } from "./leave-applied.ts";
+import { hasLeftovers, isNamed, leaveAsItIs, sameRun, takeBundleIntoUse } from "./leave-applied.ts";
 import { settle, track, type ApplicationState, type Model } from "./model.ts";
-import { pruneSurplus } from "./pruning.ts";
+import { pruneSurplus } from "./prune-surplus.ts";
 import { lookAtOthers } from "./refused.ts";
 
 /** Applies a bundle with its hooks, prunes, and remembers. Throws when it is to be tried again by itself. */
@@ -61,8 +62,10 @@ export async function applyRun(
   }
 }
 
-function isAsItShallBe({ head }: ApplicationState, entry: RunEntry, bundle: Bundle): boolean {
+function isAsItShallBe(application: ApplicationState, entry: RunEntry, bundle: Bundle): boolean {
+  const { head } = application;
   if (head === undefined || !head.complete || !sameRun(head.run, entry)) return false;
+  if (hasLeftovers(application, entry, bundle)) return false;
   return toApply(head.inventory, bundle).size === 0 && [...head.inventory.keys()].every((key) => bundle.keys.has(key));
 }
 
@@ -169,23 +172,28 @@ async function finish(
   bundle: Bundle,
 ): Promise<void> {
   const { environment } = entry;
-  const gone = before === undefined ? [] : hooksGone(before, bundle);
-  if (entry.delivery.prune.enabled && gone.length > 0) {
-    const deleted = await deleteLeftovers(context, application, gone);
-    const value = { deleted, orphaned: [], blocked: "", planHash: "", plan: [] };
-    if (deleted.length > 0) record(context, application, { $case: "pruned", value });
-  }
+  const made = entry.delivery.prune.enabled
+    ? await withoutHooksGone(context, application, bundle)
+    : application.head!.made;
   if (before !== bundle) before?.forget();
-  await saveHead(context, application, { ...application.head!, environment, run: entry, complete: true });
+  await saveHead(context, application, { ...application.head!, environment, run: entry, complete: true, ...of(made) });
   tellRecovered(context, application);
   takeFromOthers(context, application);
   lookAtMarked(context, application, "isUnjudged", "isRefused");
 }
 
-/** Asked of its keys first: to open what ran before for hooks that it never had would be work for nothing. */
-function hooksGone(before: Bundle, bundle: Bundle): BundleHook[] {
-  if ([...before.hookKeys].every((key) => isNamed(bundle, key))) return [];
-  return before.hooks().filter(({ key }) => !isNamed(bundle, key));
+/** Deletes what hooks left that are no more in Git; gives what those that are may have made. */
+async function withoutHooksGone(
+  context: Context,
+  application: ApplicationState,
+  bundle: Bundle,
+): Promise<Head["made"]> {
+  const made = Object.entries(application.head!.made ?? {});
+  const gone = made.filter(([key]) => !isNamed(bundle, key));
+  const deleted = await deleteLeftovers(context, application, gone);
+  const value = { deleted, orphaned: [], blocked: "", planHash: "", plan: [] };
+  if (deleted.length > 0) record(context, application, { $case: "pruned", value });
+  return Object.fromEntries(made.filter(([key]) => bundle.hookKeys.has(key)));
 }
 
 function tellRecovered(context: Context, application: ApplicationState): void {
@@ -196,8 +204,6 @@ function tellRecovered(context: Context, application: ApplicationState): void {
   record(context, application, { $case: "notice", value: { text } });
 }
 
-const isNamed = ({ keys, hookKeys }: Bundle, key: string): boolean => keys.has(key) || hookKeys.has(key);
-
 /** A first apply that begins with hooks: what they leave is found again by the bundle, so that is stored before them. */
 async function beginWithHooks(
   context: Context,
@@ -205,12 +211,15 @@ async function beginWithHooks(
   entry: RunEntry,
   bundle: Bundle,
 ): Promise<void> {
-  if (application.head !== undefined || !bundle.phases.has("pre")) return;
+  if (application.head !== undefined || bundle.phases.size === 0) return;
+  application.isTraced = await isTraced(context, application, bundle);
+  if (!bundle.phases.has("pre")) return;
   await intend(context, application, entry, bundle, new Set());
   takeBundleIntoUse(application, bundle);
 }
 
 const hooksOf = ({ phases }: Bundle, hooks: HooksDone): { hooks?: HooksDone } => (phases.size === 0 ? {} : { hooks });
+const of = (made: Head["made"]): Pick<Head, "made"> => (made === undefined ? {} : { made });
 
 const needsApply = (owned: Owned | undefined, hash: string): boolean =>
   owned === undefined || owned.baseline === null || owned.applied !== hash;
@@ -263,6 +272,7 @@ async function writeIntent(
     complete: false,
     inventory,
     ...hooksOf(bundle, hooks),
+    ...of(bundle.hookKeys.size === 0 ? application.head?.made : madeWith(application, bundle)),
   };
   await saveHead(context, application, application.head);
 }

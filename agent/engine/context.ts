@@ -99,9 +99,10 @@ export function writerOf(context: Context, application: ApplicationState): Write
 
 /** Saves a head, with the newest document when no Secret holds it yet. */
 export async function saveHead(context: Context, application: ApplicationState, head: Head): Promise<void> {
-  const envelope = context.model.unsaved;
-  await context.store.saveHead(head, envelope, context.signal);
-  application.head = head;
+  const { unsaved: envelope, document } = context.model;
+  const dated = document === undefined ? head : { ...head, highWater: document.highWater };
+  await context.store.saveHead(dated, envelope, context.signal);
+  application.head = dated;
   if (context.model.unsaved === envelope) context.model.unsaved = undefined;
 }
 

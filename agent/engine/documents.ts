@@ -2,7 +2,7 @@ import type { KeyObject } from "node:crypto";
 import { BundleRefused } from "#proto/bundle.ts";
 import { sameRun } from "./leave-applied.ts";
 import { verifyDesiredState } from "#proto/envelope.ts";
-import type { RunEntry } from "#proto/desired-state.ts";
+import type { Entry, RunEntry } from "#proto/desired-state.ts";
 import type { BlobAddress } from "#proto/ids.ts";
 import { openKey, SealRefused } from "#proto/sealed-key.ts";
 import { backoffMs } from "#lib/retry.ts";
@@ -20,11 +20,12 @@ const retries = { firstMs: 500, capMs: 60_000 };
 /** Takes a document, or refuses it and says why; the last good one stays. True when it was new. */
 export function takeDocument(context: Context, trust: Trust, bytes: Uint8Array, traceparent: string): boolean {
   const { model, clock, log } = context;
+  const highest = model.document?.highWater ?? model.lost;
   const verdict = verifyDesiredState(bytes, {
     rootKey: trust.rootKey,
     cluster: context.clusterId,
     now: clock.now(),
-    ...(model.document === undefined ? {} : { highWater: model.document.highWater }),
+    ...(highest === undefined ? {} : { highWater: highest }),
   });
   if (!verdict.ok) {
     log.warn({ reason: verdict.reason }, `document refused: ${verdict.detail}`);
@@ -62,10 +63,10 @@ export function takeDocument(context: Context, trust: Trust, bytes: Uint8Array, 
  */
 export async function fetchBundles(context: Context, trust: Trust, fetch: FetchBlob): Promise<ApplicationState[]> {
   const missing: ApplicationState[] = [];
-  for (const entry of context.model.document?.state.entries ?? []) {
-    if (entry.kind !== "run") continue;
-    const application = applicationOf(context.model, entry.application);
-    if (bundleOf(application, entry) !== undefined) continue;
+  for (const said of context.model.document?.state.entries ?? []) {
+    const application = applicationOf(context.model, said.application);
+    const entry = said.kind === "run" ? said : lostOf(application, said);
+    if (entry === undefined || bundleOf(application, entry) !== undefined) continue;
     try {
       const attributes = { application: application.name, cluster: context.clusterId };
       const bundle = await context.telemetry.traced(
@@ -77,13 +78,14 @@ export async function fetchBundles(context: Context, trust: Trust, fetch: FetchB
         },
       );
       // A newer document may have come meanwhile, and its bundle before this one.
-      if (!isWanted(context.model, entry)) continue;
-      application.next = bundle;
+      if (!isWanted(context.model, application, entry)) continue;
+      if (said.kind === "run") application.next = bundle;
+      else application.bundle = bundle;
       application.reason = "";
       await keepAgain(context, application, bundle);
     } catch (error) {
       context.signal.throwIfAborted();
-      if (!isWanted(context.model, entry)) continue;
+      if (!isWanted(context.model, application, entry)) continue;
       application.reason = `bundle ${entry.digest.slice(0, 12)} of ${entry.revision.slice(0, 7)} could not be taken: ${reasonOf(error)}`;
       tellRefusal(context, application, error);
       missing.push(application);
@@ -108,9 +110,15 @@ async function keepAgain(
   }
 }
 
-function isWanted(model: Model, { application, digest }: RunEntry): boolean {
-  const newest = entryOf(model, application);
-  return newest?.kind === "run" && newest.digest === digest;
+function isWanted(model: Model, application: ApplicationState, { digest }: RunEntry): boolean {
+  const newest = entryOf(model, application.name);
+  const wanted = newest?.kind === "run" ? newest : newest && lostOf(application, newest);
+  return wanted?.digest === digest;
+}
+
+/** A Removal needs the hooks of what ran: where its bundle was lost from the agent's memory it is fetched again. */
+function lostOf({ head, bundle }: ApplicationState, { kind }: Entry): RunEntry | undefined {
+  return kind === "remove" && bundle === undefined && head?.hooks !== undefined ? (head.run ?? undefined) : undefined;
 }
 
 /** The bundle that an Application ran when the agent stopped, from its own state. */

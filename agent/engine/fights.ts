@@ -18,8 +18,7 @@ export type Heal = { readonly at: number; readonly fields: readonly string[] };
  * than the last back-off forgets the fight.
  */
 export function foughtOver(tracked: Tracked, monotonicMs: number, fields: readonly string[]): string | undefined {
-  const quietMs = Math.max(windowMs, backoffOf(tracked.backoffStep) * 2);
-  if (tracked.heals.length > 0 && monotonicMs - tracked.heals.at(-1)!.at > quietMs) {
+  if (tracked.heals.length > 0 && quietLeftMs(tracked, monotonicMs) < 0) {
     tracked.heals = [];
     tracked.backoffStep = 0;
     tracked.healed = 0;
@@ -35,6 +34,12 @@ export function foughtOver(tracked: Tracked, monotonicMs: number, fields: readon
   return name === wholeObject
     ? `it was made again ${tracked.healed} times`
     : `${name} was healed ${tracked.healed} times`;
+}
+
+/** How long nobody must change it any more before its fight is over; negative when that time has passed. */
+export function quietLeftMs({ heals, backoffStep }: Tracked, monotonicMs: number): number {
+  const quietMs = Math.max(windowMs, backoffOf(backoffStep) * 2);
+  return (heals.at(-1)?.at ?? Number.NEGATIVE_INFINITY) + quietMs - monotonicMs;
 }
 
 /** No heal for a while: 2 s, doubling to 5 minutes. */

@@ -10,7 +10,7 @@ import type { Context } from "./context.ts";
 import { contest, end, healed, healedBeside, open, unexplained } from "./episodes.ts";
 import { exceptedFields, type Excepted } from "./excepted.ts";
 import { hasExceptions } from "./exceptions.ts";
-import { backOff, foughtOver, wholeObject } from "./fights.ts";
+import { backOff, foughtOver, quietLeftMs, wholeObject } from "./fights.ts";
 import type { Suspicion } from "./judge.ts";
 import { setOwned } from "./model.ts";
 import { noteMissing } from "./note-health.ts";
@@ -45,6 +45,9 @@ export async function heal(context: Context, key: string, suspicion: Suspicion):
     return frozen.untilMs === null ? undefined : Math.max(1, frozen.untilMs - now);
   }
   if (isOnce) return createAgain(context, found);
+  // A fight is over when nobody has changed it for a while, and not because it is healed.
+  const quietMs = isContested(found) ? quietLeftMs(tracked, context.clock.monotonic()) : 0;
+  if (quietMs > 0) return quietMs;
   const wait = Math.max(
     tracked.notBefore - context.clock.monotonic(),
     isOfOwnership(found) ? context.ownershipPace.waitMs() : 0,
@@ -58,6 +61,8 @@ export async function heal(context: Context, key: string, suspicion: Suspicion):
 
 const isOfOwnership = ({ kind, comparison }: Case): boolean =>
   kind === DriftKind.CHANGED && comparison === "ownershipChanged";
+
+const isContested = (found: Case): boolean => isUntouched(found) && found.tracked.episode?.state === "contested";
 
 const isUntouched = ({ comparison }: Case): boolean => comparison === "same";
 
@@ -114,7 +119,7 @@ async function correct(context: Context, found: Case, excepted: Excepted | undef
     if (found.kind === DriftKind.LABEL_REMOVED && seen !== undefined) await restoreLabel(context, writer, seen);
     return healFailed(context, found, sent.failure.message, sent.failure.final);
   }
-  const isHeld = seen !== undefined && isOtherValue(found, present, sent.answer);
+  const isHeld = seen !== undefined && excepted === undefined && isOtherValue(found, present, sent.answer);
   // A value that admission gives is no baseline: the difference stays to be seen.
   const { baseline } = isHeld ? owned : sent.owned;
   setOwned(context.model, application.name, tracked.key, { ...sent.owned, baseline });
@@ -163,7 +168,9 @@ function conclude(
   if (explained !== undefined && fought !== undefined) {
     backOff(tracked, context.clock.monotonic());
     contest(context, found, explained, fought);
-    return excepted?.againMs;
+    // Nothing may happen to it any more: then its fight is over.
+    const quietMs = quietLeftMs(tracked, context.clock.monotonic());
+    return Math.min(excepted?.againMs ?? quietMs, quietMs);
   }
   if (excepted !== undefined) {
     if (said !== undefined) healedBeside(context, found, said);
@@ -176,8 +183,12 @@ function conclude(
   return undefined;
 }
 
-/** The same ownership as ever, and another value than before: whoever admits writes here wants it so. */
+/**
+ * The same ownership as ever, and another value than before: whoever admits writes here wants it so. Not where an
+ * exception begins, goes on or ends: what is let be is applied with the value that it has.
+ */
 function isOtherValue({ owned, desired }: Case, present: Desired, answer: KubeObject): boolean {
+  if ((owned.yielded ?? []).join() !== (present.yielded ?? []).join()) return false;
   const before = owned.baseline!;
   const after = baselineOf(answer, present.object);
   return (

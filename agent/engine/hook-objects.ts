@@ -8,7 +8,7 @@ import { isOurs } from "./send.ts";
 
 /** Whose hook made an object; with our label, what tells a leftover of ours from anybody else's object. */
 const ownerAnnotation = "plumbline.dev/hook-of";
-/** For which digest and phase. */
+/** For which digest and phase, and of a Removal for which commit. */
 const runAnnotation = "plumbline.dev/hook-run";
 
 /** The object of a hook as it is made for this run. */
@@ -48,17 +48,22 @@ export function verdictOf(object: KubeObject): Verdict | undefined {
   return phase === "Failed" ? { ok: false, because: message ?? "its containers failed" } : undefined;
 }
 
-/** Deletes what a hook of this Application made; never another's object, nor one of a kind that takes data with it. */
+/**
+ * Deletes what a hook of this Application made; never another's object, nor one of a kind that takes data with it.
+ * `isSpared`: asked of the living object.
+ */
 export async function deleteMade(
   context: Context,
   application: ApplicationState,
-  hook: Pick<BundleHook, "key" | "object">,
+  key: string,
+  apiVersion: string,
+  isSpared: (there: KubeObject) => boolean = () => false,
 ): Promise<"deleted" | "left"> {
   const { cluster, signal } = context;
-  const ref = parseRefKey(hook.key);
-  const address = addressOfKey(hook.key, hook.object);
+  const ref = parseRefKey(key);
+  const address = addressOfKey(key, { apiVersion });
   const there = await cluster.get(address, signal);
-  if (there === undefined || isProtected(ref) || !isMade(context, application, there)) return "left";
+  if (there === undefined || isProtected(ref) || !isMade(context, application, there) || isSpared(there)) return "left";
   if (there.metadata.deletionTimestamp !== undefined) return "deleted";
   if (!context.breaker.take())
     throw new Error(`the agent's limit of deletions an hour is reached: ${describeRef(ref)} stays for now`);
@@ -66,17 +71,17 @@ export async function deleteMade(
   return "deleted";
 }
 
-/** What hooks left behind, found by the names of a bundle. Gives what was deleted. */
+/** What hooks left behind: of these names, with their apiVersions. Gives what was deleted. */
 export async function deleteLeftovers(
   context: Context,
   application: ApplicationState,
-  hooks: readonly BundleHook[],
+  made: readonly (readonly [key: string, apiVersion: string])[],
 ): Promise<ObjectRef[]> {
   const deleted: ObjectRef[] = [];
-  for (const hook of hooks) {
-    if (isKept(hook.object.metadata.annotations)) continue;
-    if ((await deleteMade(context, application, hook)) === "deleted") deleted.push(parseRefKey(hook.key));
-    context.model.hooks.delete(hook.key);
+  for (const [key, apiVersion] of made) {
+    const what = await deleteMade(context, application, key, apiVersion, (there) => isKept(there.metadata.annotations));
+    if (what === "deleted") deleted.push(parseRefKey(key));
+    context.model.hooks.delete(key);
   }
   return deleted;
 }

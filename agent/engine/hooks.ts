@@ -2,12 +2,13 @@ import { failureOf } from "#agent/apply/failure.ts";
 import { isProtected } from "#agent/apply/prune.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import type { HookPhase } from "#proto/hooks.ts";
+import type { Revision } from "#proto/ids.ts";
 import { describeRef, parseRefKey, refOf, type KubeObject } from "#proto/object.ts";
 import { backoffMs } from "#lib/retry.ts";
 import type { Bundle, BundleHook } from "./bundles.ts";
 import { addressOfKey, record, type Context } from "./context.ts";
 import { deleteMade, isAwaited, isMade, isOfRun, marked, verdictOf, type Verdict } from "./hook-objects.ts";
-import { hooksDone, nameOf, noteDone, noteFailed } from "./hook-record.ts";
+import { hooksDone, nameOf, noteBegun, noteDone, noteFailed } from "./hook-record.ts";
 import { disown, type ApplicationState, type HookSlot } from "./model.ts";
 import { firstContact } from "./send.ts";
 
@@ -33,6 +34,8 @@ export type BundleRun = {
   readonly application: ApplicationState;
   readonly entry: RunEntry;
   readonly bundle: Bundle;
+  /** The commit that asked for the Removal whose hooks these are. */
+  readonly removal?: Revision;
   readonly signal: AbortSignal;
 };
 type Run = BundleRun & { readonly phase: HookPhase };
@@ -42,8 +45,9 @@ type Run = BundleRun & { readonly phase: HookPhase };
  * over, and once for each digest. Throws HookFailed.
  */
 export async function runHooks(parts: BundleRun, phase: HookPhase): Promise<void> {
-  const { application, bundle, signal } = parts;
+  const { context, application, bundle, signal } = parts;
   if (!bundle.phases.has(phase)) return;
+  await noteBegun(context, application, bundle);
   const run: Run = { ...parts, phase };
   const { install } = hooksDone(application, bundle);
   const due = bundle
@@ -59,8 +63,8 @@ export async function runHooks(parts: BundleRun, phase: HookPhase): Promise<void
 }
 
 async function runOnce(run: Run, hook: BundleHook): Promise<void> {
-  const { context, application, bundle, phase, signal } = run;
-  const name = nameOf(phase, hook);
+  const { context, application, bundle, phase, removal, signal } = run;
+  const name = nameOf(phase, hook, removal);
   if (hooksDone(application, bundle).done.includes(name)) return;
   signal.throwIfAborted();
   application.reason = `runs the ${phase} hook ${describe(hook)}`;
@@ -74,8 +78,7 @@ async function runOnce(run: Run, hook: BundleHook): Promise<void> {
   if (!verdict.ok) {
     slot.isFailed = true;
     const because = `the ${phase} hook ${describe(hook)} failed: ${verdict.because}`;
-    const uid = await deleteFailed(run, hook, slot);
-    await noteFailed(context, application, bundle, { name, uid, because: verdict.because });
+    await failFor(run, hook, slot, verdict.because);
     const value = {
       object: parseRefKey(hook.key),
       reason: "HookFailed",
@@ -93,25 +96,35 @@ async function runOnce(run: Run, hook: BundleHook): Promise<void> {
   context.log.info({ application: application.name, hook: describe(hook), phase }, "hook done");
 }
 
-/** What failed stays to be looked into, unless its policy says otherwise. Gives the uid of what stays. */
-async function deleteFailed({ context, application }: Run, hook: BundleHook, slot: HookSlot): Promise<string> {
+/**
+ * What failed stays to be looked into, unless its policy says otherwise. That it failed is remembered before it goes: an
+ * agent that ends between the two must not find nothing, and run it again.
+ */
+async function failFor(run: Run, hook: BundleHook, slot: HookSlot, because: string): Promise<void> {
+  const { context, application, bundle, phase, removal } = run;
   const uid = slot.seen?.metadata.uid ?? "";
-  if (!hook.hook.deleted.failed) return uid;
+  const failed = (left: string) =>
+    noteFailed(context, application, bundle, { name: nameOf(phase, hook, removal), uid: left, because });
+  await failed(hook.hook.deleted.failed ? "" : uid);
+  if (!hook.hook.deleted.failed) return;
   context.model.hooks.delete(hook.key);
-  return (await deleteMade(context, application, hook)) === "deleted" ? "" : uid;
+  if ((await deleteMade(context, application, hook.key, hook.object.apiVersion)) === "left" && uid !== "")
+    await failed(uid);
 }
 
 /** What succeeded goes when its phase is over, because a later hook of the phase may need it. */
-async function cleanUp({ context, application, bundle, phase }: Run, due: readonly BundleHook[]): Promise<void> {
+async function cleanUp(run: Run, due: readonly BundleHook[]): Promise<void> {
+  const { context, application, bundle, phase, removal } = run;
   const { done } = hooksDone(application, bundle);
   for (const hook of due)
-    if (hook.hook.deleted.succeeded && done.includes(nameOf(phase, hook))) await deleteMade(context, application, hook);
+    if (hook.hook.deleted.succeeded && done.includes(nameOf(phase, hook, removal)))
+      await deleteMade(context, application, hook.key, hook.object.apiVersion);
 }
 
 async function outcomeOf(run: Run, hook: BundleHook, slot: HookSlot): Promise<Verdict> {
-  const { context, application, bundle, entry, phase } = run;
+  const { context, application, bundle, entry, phase, removal } = run;
   if (isAwaited(hook.object)) await context.watch(hook.object.apiVersion, hook.object.kind);
-  const failed = hooksDone(application, bundle).failed[nameOf(phase, hook)];
+  const failed = hooksDone(application, bundle).failed[nameOf(phase, hook, removal)];
   if (failed !== undefined) {
     const there = await context.cluster.get(addressOfKey(hook.key, hook.object), context.signal);
     // A person who deletes what failed asks for another try. What its own policy deleted leaves nothing to delete: a newer
@@ -155,10 +168,10 @@ async function make(run: Run, hook: BundleHook, slot: HookSlot, until: number): 
 
 /** False while what an earlier run left is on its way out. */
 async function makeOnce(run: Run, hook: BundleHook, slot: HookSlot): Promise<boolean> {
-  const { context, application, entry, bundle, phase } = run;
+  const { context, application, entry, bundle, phase, removal } = run;
   const { cluster, signal } = context;
   const writer = context.writer(entry.delivery);
-  const mark = `${bundle.digest}/${phase}`;
+  const mark = `${bundle.digest}/${phase}${removal === undefined ? "" : `/${removal}`}`;
   const there = await cluster.get(addressOfKey(hook.key, hook.object), signal);
   const object = marked(hook, application, mark);
   if (there === undefined) {
@@ -178,7 +191,7 @@ async function makeOnce(run: Run, hook: BundleHook, slot: HookSlot): Promise<boo
     );
   const isReplaced = isAwaited(hook.object) || hook.hook.deleted.before;
   if (isMine && isReplaced && !isProtected(refOf(hook.object))) {
-    await deleteMade(context, application, hook);
+    await deleteMade(context, application, hook.key, hook.object.apiVersion);
     const left = await cluster.get(addressOfKey(hook.key, hook.object), signal);
     if (left !== undefined) return false;
     see(slot, await writer.apply(object, { signal }));

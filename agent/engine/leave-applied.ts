@@ -45,10 +45,17 @@ function isWhole(application: ApplicationState, newest: RunEntry, bundle: Bundle
     application.bundle === bundle &&
     head?.complete === true &&
     sameRun(head.run, newest) &&
+    !hasLeftovers(application, newest, bundle) &&
     head.inventory.size === bundle.keys.size &&
     [...bundle.keys].every((key) => (head.inventory.get(key)?.baseline ?? null) !== null)
   );
 }
+
+/** Hooks of a revision that was called off, or failed, have left something that is to go. */
+export const hasLeftovers = ({ head }: ApplicationState, { delivery }: RunEntry, bundle: Bundle): boolean =>
+  delivery.prune.enabled && Object.keys(head?.made ?? {}).some((key) => !isNamed(bundle, key));
+
+export const isNamed = ({ keys, hookKeys }: Bundle, key: string): boolean => keys.has(key) || hookKeys.has(key);
 
 /** The same objects under the same policy. Another revision may give them, and sealed keys differ each time they are sealed. */
 export const sameRun = (a: RunEntry | null | undefined, b: RunEntry): boolean =>

@@ -5,6 +5,7 @@ import { parseRefKey } from "#proto/object.ts";
 import { lookAtYielded } from "./after-apply.ts";
 import { tellLoss, type Context } from "./context.ts";
 import { openStored, type Trust } from "./documents.ts";
+import { madeBefore } from "./hook-record.ts";
 import { applicationOf, track } from "./model.ts";
 
 const collectEveryMs = 3_600_000;
@@ -46,8 +47,11 @@ export function createMemory(context: Context, trust: Trust): Memory {
     async restore(documentTaken) {
       const loaded = await store.load(signal);
       for (const problem of loaded.problems) tellLoss(context, "", problem);
-      tellLost(context, loaded.lost);
+      tellLost(context, loaded);
       const areUsable = takeStored(context, trust, loaded.envelopes);
+      neverGoBack(context, loaded.heads);
+      // Whatever takes the place of what cannot be read takes away the document that was in it.
+      if (loaded.lost.length > 0) model.unsaved = model.document?.bytes;
       documentTaken();
       await takeHeads(context, trust, loaded);
       // Before anything is judged: a scale by an autoscaler is no drift.
@@ -84,10 +88,15 @@ export function createMemory(context: Context, trust: Trust): Memory {
 
 type Loaded = Awaited<ReturnType<Context["store"]["load"]>>;
 
-function tellLost(context: Context, lost: Loaded["lost"]): void {
-  for (const name of lost) {
+/** What is known of hooks lies beside the head: where that is, and no head, somebody took the head away. */
+function tellLost(context: Context, { heads, lost, hooks }: Loaded): void {
+  const known = new Set(heads.map(({ application }) => application));
+  for (const [name, done] of hooks) if (!known.has(name)) applicationOf(context.model, name).recovered = done;
+  for (const name of new Set([...lost, ...hooks.keys()])) {
+    if (known.has(name)) continue;
     applicationOf(context.model, name).memory = "lost";
-    const text = `the inventory of ${name} cannot be read: it is made anew, and nothing is pruned meanwhile`;
+    const what = lost.includes(name) ? "cannot be read" : "is gone";
+    const text = `the inventory of ${name} ${what}: it is made anew, and nothing is pruned meanwhile`;
     tellLoss(context, name, text);
   }
 }
@@ -108,6 +117,23 @@ function takeStored(context: Context, { rootKey }: Trust, envelopes: readonly Ui
   return areUsable;
 }
 
+/**
+ * What is stored may be older than what was taken, if the Secret that held the newest document was lost. Then nothing is
+ * gone back to: what runs is kept as it is until the hub shows that document again, or a newer one.
+ */
+function neverGoBack(context: Context, heads: Loaded["heads"]): void {
+  const { model } = context;
+  for (const { highWater } of heads) {
+    const newest = model.document?.highWater ?? model.lost;
+    if (highWater === undefined || (newest !== undefined && compareOrder(highWater, newest) <= 0)) continue;
+    model.document = undefined;
+    model.lost = highWater;
+  }
+  if (model.lost === undefined) return;
+  const text = `the document of generation ${model.lost.generation} is gone: all is kept as it is until the hub shows it again`;
+  tellLoss(context, "", text);
+}
+
 async function takeHeads(context: Context, trust: Trust, { heads, slices }: Loaded): Promise<void> {
   const { model } = context;
   for (const head of heads) {
@@ -118,6 +144,7 @@ async function takeHeads(context: Context, trust: Trust, { heads, slices }: Load
     for (const key of head.inventory.keys()) track(model, key, head.application);
     const problem = await openStored(context, trust, application, slices);
     if (problem !== undefined) tellLoss(context, head.application, `${problem}; it is fetched again`);
+    application.head = { ...head, made: madeBefore(application) };
   }
 }
 

@@ -1,7 +1,7 @@
 import type { WatchEvent } from "#agent/cluster/cluster.ts";
 import type { Failure } from "#agent/apply/failure.ts";
 import type { Health } from "#agent/health/condition.ts";
-import type { Head, Owned } from "#agent/state/head.ts";
+import type { Head, HooksDone, Owned } from "#agent/state/head.ts";
 import type { DesiredState, Entry, RunEntry } from "#proto/desired-state.ts";
 import type { HighWater } from "#proto/envelope.ts";
 import type { ApplicationName } from "#proto/ids.ts";
@@ -55,6 +55,10 @@ export type ApplicationState = {
   head: Head | undefined;
   /** Of what it owned when the agent started: read from its head; there was no head; or there was one that cannot be read. */
   memory: "kept" | "none" | "lost";
+  /** How far its hooks were, where there is no head to say so. */
+  recovered: HooksDone | undefined;
+  /** No head says so, and yet something of it is here: it is not new. */
+  isTraced: boolean;
   /** Of `head.run`. */
   bundle: Bundle | undefined;
   /** A bundle of which every object was seen to be applied, so that to say so again it need not be opened. */
@@ -109,6 +113,8 @@ export type HookSlot = {
 /** All that one agent knows, in memory. Changed only by the files of this folder. */
 export type Model = {
   document: TakenDocument | undefined;
+  /** Of a document that was taken, and lost from the agent's memory: nothing older is taken. */
+  lost: HighWater | undefined;
   /** Taken, and not yet in any Secret. */
   unsaved: Uint8Array | undefined;
   readonly applications: Map<ApplicationName, ApplicationState>;
@@ -118,6 +124,7 @@ export type Model = {
 
 export const createModel = (): Model => ({
   document: undefined,
+  lost: undefined,
   unsaved: undefined,
   applications: new Map(),
   tracked: new Map(),
@@ -131,6 +138,8 @@ export function applicationOf(model: Model, name: ApplicationName): ApplicationS
     name,
     head: undefined,
     memory: "none",
+    recovered: undefined,
+    isTraced: false,
     bundle: undefined,
     applied: undefined,
     next: undefined,

@@ -7,7 +7,7 @@ import { waitsBecause } from "./depends.ts";
 import { leaveApplied } from "./leave-applied.ts";
 import { bundleOf, entryOf, settle, type ApplicationState } from "./model.ts";
 import { refusalOf } from "./preflight.ts";
-import { removeWhole } from "./pruning.ts";
+import { removeWhole } from "./removal.ts";
 import { withScopes } from "./served.ts";
 
 /** Brings one Application to what its newest entry says: run, hold or remove. Absence means hold. */

@@ -33,11 +33,15 @@ const healths: Readonly<Record<HealthValue["state"], Health>> = {
   Unknown: Health.UNKNOWN,
 };
 
-/** The worst of an Application's objects; what could not be applied is Failed, whatever runs of it. */
+/**
+ * The worst of an Application's objects; what could not be applied is Failed, whatever runs of it. What it has no more, and
+ * another has not taken over yet, says nothing: that one may wait for this one's health.
+ */
 export function healthOfApplication(context: Context, application: ApplicationState): HealthValue {
   for (const { final, message } of application.problems.values())
     if (final) return { state: "Failed", reason: message };
-  const objects = objectsOf(context, application);
+  const { bundle } = application;
+  const objects = objectsOf(context, application).filter(({ key }) => bundle?.keys.has(key) !== false);
   const worst = worstOf(objects.map(({ health }) => health));
   const tracked = objects.find(({ health }) => health === worst);
   return tracked === undefined ? worst : { ...worst, reason: reasonOf(tracked) };

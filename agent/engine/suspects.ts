@@ -46,7 +46,10 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
   const application = tracked && model.applications.get(tracked.application);
   const owned = tracked && ownedOf(model, tracked);
   if (tracked === undefined || application === undefined || owned === undefined) return undefined;
-  if (owned.baseline === null) return lookAtOthersObject(context, application, tracked);
+  if (owned.baseline === null) {
+    tracked.isUnjudged = true;
+    return lookAtOthersObject(context, application, tracked);
+  }
   // Its apply or its deletion comes, or it is on its way to another Application: judged when it is wanted as it is.
   const isLeaving = entryOf(model, application.name)?.kind === "remove" || ownersOf(model, key).length > 1;
   if (isLeaving || application.applying.has(key)) {

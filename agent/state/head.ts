@@ -1,6 +1,7 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { sharedEmpty, type Baseline } from "#agent/drift/baseline.ts";
 import type { Delivery, RunEntry } from "#proto/desired-state.ts";
+import type { HighWater } from "#proto/envelope.ts";
 import { applicationName, blobAddress, bundleDigest, environmentName, revision } from "#proto/ids.ts";
 import type { ApplicationName, BundleDigest, EnvironmentName } from "#proto/ids.ts";
 import { canonicalJson } from "#proto/json.ts";
@@ -35,6 +36,10 @@ export type Head = {
   readonly complete: boolean;
   readonly inventory: Inventory;
   readonly hooks?: HooksDone;
+  /** What its hooks have made, or were about to: apiVersion by key. Deleted once no bundle has a hook of that name. */
+  readonly made?: Readonly<Record<string, string>>;
+  /** Of the newest document that was taken when this was saved; the document itself may lie elsewhere. */
+  readonly highWater?: HighWater;
 };
 
 /** How far the hooks of one digest are. What is not known to be done is run again. */
@@ -42,7 +47,7 @@ export type HooksDone = {
   readonly digest: BundleDigest;
   /** There was nothing of the Application here before this digest, or before one that never became complete. */
   readonly install: boolean;
-  /** "<phase> <key>" */
+  /** "<phase> <key>", and for those of a Removal "<phase> <commit> <key>" */
   readonly done: readonly string[];
   /** By the same names: the uid of what failed, and why. Run again only when a person has deleted that. */
   readonly failed: Readonly<Record<string, { readonly uid: string; readonly because: string }>>;
@@ -56,6 +61,8 @@ type Stored = {
   run: StoredRun | null;
   complete: boolean;
   hooks?: HooksDone;
+  made?: Record<string, string>;
+  highWater?: Omit<HighWater, "generation"> & { generation: string };
   chunks: string[];
   /** Differences from the chunks; null: no longer owned. */
   changes: Record<string, Owned | null>;
@@ -70,10 +77,20 @@ export function encodeHead(head: Head, chunks: readonly string[], chunked: Inven
   const changes: Record<string, Owned | null> = {};
   for (const [key, owned] of head.inventory) if (!sameOwned(chunked.get(key), owned)) changes[key] = owned;
   for (const key of chunked.keys()) if (!head.inventory.has(key)) changes[key] = null;
-  const { application, environment, complete } = head;
+  const { application, environment, complete, highWater } = head;
   const run = head.run && { ...head.run, sealedKey: Buffer.from(head.run.sealedKey).toString("base64") };
-  const hooks = head.hooks === undefined ? {} : { hooks: head.hooks };
-  const stored: Stored = { format: 1, application, environment, run, complete, ...hooks, chunks: [...chunks], changes };
+  const stored: Stored = {
+    format: 1,
+    application,
+    environment,
+    run,
+    complete,
+    ...(head.hooks === undefined ? {} : { hooks: head.hooks }),
+    ...(head.made === undefined ? {} : { made: head.made }),
+    ...(highWater === undefined ? {} : { highWater: { ...highWater, generation: String(highWater.generation) } }),
+    chunks: [...chunks],
+    changes,
+  };
   return pack(stored);
 }
 
@@ -84,6 +101,7 @@ export function decodeHead(
 ): Head & { chunks: readonly string[] } {
   const stored = unpack<Stored>(bytes, "head");
   if (stored.format !== 1) throw new UnreadableState(`head has format ${String(stored.format)}`);
+  const { highWater } = stored;
   const inventory = new Map<string, Owned>();
   for (const name of stored.chunks) {
     const chunk = chunkOf(name);
@@ -102,8 +120,13 @@ export function decodeHead(
     chunks: stored.chunks,
     inventory,
     ...(stored.hooks === undefined ? {} : { hooks: stored.hooks }),
+    ...(stored.made === undefined ? {} : { made: stored.made }),
+    ...(highWater === undefined ? {} : { highWater: { ...highWater, generation: BigInt(highWater.generation) } }),
   };
 }
+
+export const encodeHooks = (hooks: HooksDone): Buffer => pack(hooks);
+export const decodeHooks = (bytes: Uint8Array): HooksDone => unpack<HooksDone>(bytes, "record of hooks");
 
 export const encodeChunk = (entries: Iterable<readonly [string, Owned]>): Buffer => pack(Object.fromEntries(entries));
 

@@ -2,13 +2,16 @@ import { addressOf } from "#proto/bundle.ts";
 import { applicationName, type ApplicationName, type BlobAddress } from "#proto/ids.ts";
 import { sha256Hex } from "#proto/json.ts";
 import type { KubeObject } from "#proto/object.ts";
-import { decodeChunk, decodeHead, UnreadableState, type Head, type Inventory } from "./head.ts";
+import { decodeChunk, decodeHead, decodeHooks, UnreadableState } from "./head.ts";
+import type { Head, HooksDone, Inventory } from "./head.ts";
 import { dataOf, stateLabel } from "./secrets.ts";
 
 export const addressNote = "plumbline.dev/address";
 export const sliceNote = "plumbline.dev/slice";
 const headPrefix = "plumbline-application-";
 export const headName = (application: string): string => `${headPrefix}${application}`;
+const hooksPrefix = "plumbline-hooks-";
+export const hooksName = (application: string): string => `${hooksPrefix}${application}`;
 /** Content-addressed. */
 export const chunkName = (bytes: Uint8Array): string => `plumbline-inventory-${sha256Hex(bytes).slice(0, 32)}`;
 export const labelOf = (secret: KubeObject): string | undefined => secret.metadata.labels?.[stateLabel];
@@ -27,6 +30,8 @@ export type Read = {
   /** Whose heads are there and cannot be read. */
   readonly lost: readonly ApplicationName[];
   readonly slices: ReadonlyMap<BlobAddress, readonly Uint8Array[]>;
+  /** How far hooks are, besides what heads say of it. */
+  readonly hooks: ReadonlyMap<ApplicationName, HooksDone>;
   /** Chunks and slices that hold what their names say. */
   readonly sound: ReadonlySet<string>;
   /** What could not be read, a sentence each. */
@@ -62,7 +67,13 @@ export function readSecrets(items: readonly KubeObject[]): Read {
     const isRead = attempt(secret, () => void heads.push(headOf(secret, chunks)));
     if (!isRead) attempt(secret, () => void lost.push(applicationName(secret.metadata.name.slice(headPrefix.length))));
   }
-  return { heads, lost, slices, sound, problems };
+  const hooks = new Map<ApplicationName, HooksDone>();
+  for (const secret of labelled("hooks"))
+    attempt(secret, () => {
+      const name = applicationName(secret.metadata.name.slice(hooksPrefix.length));
+      hooks.set(name, decodeHooks(bytesOf(secret, "hooks")));
+    });
+  return { heads, lost, slices, hooks, sound, problems };
 }
 
 function chunkOf(secret: KubeObject): Inventory {

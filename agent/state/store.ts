@@ -1,8 +1,18 @@
 import type { Cluster, KindInfo } from "#agent/cluster/cluster.ts";
 import type { ApplicationName, BlobAddress } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
-import { encodeChunk, encodeHead, sameOwned, type Head, type Inventory, type Owned } from "./head.ts";
-import { addressNote, addressOfSlice, chunkName, headName, labelOf, readSecrets, sliceNote } from "./read.ts";
+import { encodeChunk, encodeHead, encodeHooks, sameOwned } from "./head.ts";
+import type { Head, HooksDone, Inventory, Owned } from "./head.ts";
+import {
+  addressNote,
+  addressOfSlice,
+  chunkName,
+  headName,
+  hooksName,
+  labelOf,
+  readSecrets,
+  sliceNote,
+} from "./read.ts";
 import { createOnce, dataOf, deleteSecret, replaceOrCreate, secretOf, stateLabel } from "./secrets.ts";
 
 /** Past so many changed entries a head would grow with the Application; they move into a chunk. */
@@ -19,6 +29,8 @@ export type Loaded = {
   /** The newest document taken, by each place that holds one. */
   readonly envelopes: readonly Uint8Array[];
   readonly slices: ReadonlyMap<BlobAddress, readonly Uint8Array[]>;
+  /** How far hooks are, for Applications whose heads were lost. */
+  readonly hooks: ReadonlyMap<ApplicationName, HooksDone>;
   /** What could not be read, a sentence each. */
   readonly problems: readonly string[];
 };
@@ -34,6 +46,8 @@ export type StateStore = {
   saveSlices(address: BlobAddress, slices: readonly Uint8Array[], signal?: AbortSignal): Promise<void>;
   /** `envelope`: the document from which this head follows, when it is newer than what is stored. */
   saveHead(head: Head, envelope: Uint8Array | undefined, signal?: AbortSignal): Promise<void>;
+  /** Beside the head, which may be lost: a hook that was done is not to be run again for that. */
+  saveHooks(application: ApplicationName, hooks: HooksDone, signal?: AbortSignal): Promise<void>;
   removeHead(application: ApplicationName, signal?: AbortSignal): Promise<void>;
   /** A document that changed no head. */
   saveEnvelope(envelope: Uint8Array, signal?: AbortSignal): Promise<void>;
@@ -47,6 +61,7 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
   const heads = new Map<string, Kept>();
   const chunkUids = new Map<string, string>();
   const sliceUids = new Map<string, { uid: string; address: BlobAddress }>();
+  const hookSecrets = new Map<string, { resourceVersion: string; uid: string }>();
   let document: Kept | undefined;
   let isMeddled = false;
 
@@ -98,6 +113,8 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
     isMeddled = false;
     const items = await list(signal);
     know(items, readSecrets(items).sound);
+    const found = items.find((secret) => labelOf(secret) === "document");
+    document = found && keptOf(found, [], new Map());
     for (const [application, kept] of heads)
       if (!kept.chunks.every((name) => chunkUids.has(name)))
         heads.set(application, { ...kept, chunks: [], chunked: new Map() });
@@ -128,6 +145,8 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
       const read = readSecrets(items);
       know(items, read.sound);
       for (const secret of items) if (labelOf(secret) === "document") document = keptOf(secret, [], new Map());
+      for (const { metadata } of items.filter((secret) => labelOf(secret) === "hooks"))
+        hookSecrets.set(metadata.name, { resourceVersion: metadata.resourceVersion ?? "", uid: metadata.uid ?? "" });
       for (const { secret, chunks, chunked, head } of read.heads)
         heads.set(head.application, keptOf(secret, chunks, chunked));
       return {
@@ -138,6 +157,7 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
           return envelope === undefined || envelope === "" ? [] : [Buffer.from(envelope, "base64")];
         }),
         slices: read.slices,
+        hooks: read.hooks,
         problems: read.problems,
       };
     },
@@ -163,7 +183,16 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
       await recheck(signal);
       await saveHead(head, envelope, signal);
     },
+    async saveHooks(application, hooks, signal) {
+      const name = hooksName(application);
+      const data = { hooks: encodeHooks(hooks).toString("base64") };
+      hookSecrets.set(name, await write(name, "hooks", data, hookSecrets.get(name), signal));
+    },
     async removeHead(application, signal) {
+      // First: what is left of it must not say of a later life of this Application that its hooks are done.
+      const hooks = hookSecrets.get(hooksName(application));
+      if (hooks !== undefined) await deleteSecret(cluster, namespace, hooksName(application), hooks.uid, signal);
+      hookSecrets.delete(hooksName(application));
       const kept = heads.get(application);
       if (kept === undefined) return;
       await deleteSecret(cluster, namespace, headName(application), kept.uid, signal);
@@ -171,6 +200,7 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
     },
     async saveEnvelope(envelope, signal) {
       const text = Buffer.from(envelope).toString("base64");
+      if (document?.envelope === text) return;
       const stored = await write("plumbline-document", "document", { envelope: text }, document, signal);
       document = { ...stored, envelope: text, chunks: [], chunked: new Map() };
     },

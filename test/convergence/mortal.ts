@@ -1,4 +1,5 @@
 import type { Cluster, ObjectAddress } from "#agent/cluster/cluster.ts";
+import type { KubeObject } from "#proto/object.ts";
 
 /** One life of an agent, as its API server sees it: from its death on, no request of it arrives and no answer returns. */
 export type Life = {
@@ -13,8 +14,14 @@ class Killed extends Error {
   override readonly name = "Killed";
 }
 
-/** `deleting` is told of each deletion before it is sent. */
-export function lifeOn(real: Cluster, deleting: (address: ObjectAddress) => void): Life {
+/** Is told of what an agent is about to write for its Applications, and of what came of it. */
+export type Observer = {
+  deleting(address: ObjectAddress): void;
+  applying(object: KubeObject): void;
+  applied(object: KubeObject, isDone: boolean): void;
+};
+
+export function lifeOn(real: Cluster, observer?: Observer): Life {
   let isDead = false;
   let end: { left: number; moment: "before" | "after" } | undefined;
   const alive = (): void => {
@@ -55,12 +62,22 @@ export function lifeOn(real: Cluster, deleting: (address: ObjectAddress) => void
     apply: (object, options) =>
       options?.dryRun === true
         ? read(() => cluster.apply(object, options))
-        : write(() => cluster.apply(object, options)),
+        : write(async () => {
+            observer?.applying(object);
+            let isDone = false;
+            try {
+              const answer = await cluster.apply(object, options);
+              isDone = true;
+              return answer;
+            } finally {
+              observer?.applied(object, isDone);
+            }
+          }),
     create: (object, signal) => write(() => cluster.create(object, signal)),
     replace: (object, signal) => write(() => cluster.replace(object, signal)),
     delete: (address, options) =>
       write(() => {
-        deleting(address);
+        observer?.deleting(address);
         return cluster.delete(address, options);
       }),
     [Symbol.asyncDispose]: async () => undefined,

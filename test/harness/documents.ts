@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { delegate, rawPublicKey, signDesiredState, type Signer } from "#proto/envelope.ts";
-import type { Delivery, Entry, HealthRule } from "#proto/desired-state.ts";
+import type { Delivery, Entry, HealthRule, RunEntry } from "#proto/desired-state.ts";
 import { sealBundle } from "#proto/bundle.ts";
 import { applicationName, environmentName, revision, type BlobAddress, type ClusterId } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
@@ -43,7 +43,7 @@ export class Documents {
     this.#signer = { privateKey: hub, publicKey, delegation: delegate(root, grant) };
   }
 
-  run(application: string, objects: readonly KubeObject[], delivery: Partial<Delivery> = {}): Entry {
+  run(application: string, objects: readonly KubeObject[], delivery: Partial<Delivery> = {}): RunEntry {
     const sealed = sealBundle(objects, this.#contentSecret);
     this.blobs.set(sealed.address, sealed.slices);
     const context = { cluster: this.cluster, digest: sealed.digest };
@@ -61,8 +61,8 @@ export class Documents {
     };
   }
 
-  remove(application: string, mode: "delete" | "orphan"): Entry {
-    const commit = revision("c".repeat(40));
+  remove(application: string, mode: "delete" | "orphan", asked = 0): Entry {
+    const commit = revision(asked.toString(16).padStart(40, "c"));
     return {
       kind: "remove",
       application: applicationName(application),

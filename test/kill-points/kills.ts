@@ -58,7 +58,7 @@ export async function dieAndGoOn(plane: SharedControlPlane, name: string, point:
     ...objects(namespace, confirmed + changed, "two").slice(confirmed + 1),
   ];
   const newer = documents.sign(documents.run("shop", after));
-  const life = lifeOn(cluster, () => undefined);
+  const life = lifeOn(cluster);
   await live(life.cluster, async (engine) => {
     life.killAt(point.write, point.moment);
     // One that is dead comes to no rest: it would try again.

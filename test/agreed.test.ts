@@ -1,0 +1,163 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ApplicationPhase, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import { applicationName } from "#proto/ids.ts";
+import { simulatedBackend, type Backend } from "#test/drift-cases/backend.ts";
+import { World } from "#test/drift-cases/world.ts";
+import { deployment, give, isThere, settings, statusOf } from "./apply/objects.ts";
+
+let backend: Backend;
+let round = 0;
+beforeAll(() => void (backend = simulatedBackend()));
+afterAll(() => backend[Symbol.asyncDispose]());
+async function open(): Promise<World> {
+  const world = await World.open(backend, `agreed-${(round += 1)}`);
+  await world.person.create(world.ownNamespace);
+  return world;
+}
+const minuteMs = 60_000;
+const reports = (world: World): string[] => world.reports().map((line) => line.replace(/ by .*/, ""));
+
+describe("a policy that changes", () => {
+  test("to strict takes away what others had added before, of which no event will come", async () => {
+    await using world = await open();
+    const a = settings(world, "a", { level: "1" });
+    await world.take(world.documents.run("shop", [a]));
+    await world.edit(a, { "metadata.annotations": { note: "x" } });
+    await world.engine.settled();
+    expect(await world.value(a, "metadata.annotations.note")).toBe("x");
+    await world.take(world.documents.run("shop", [a], { strict: true }));
+    await world.until(async () => (await world.value(a, "metadata.annotations.note")) === undefined);
+  });
+
+  test("to strict with the revision that an agent has written already, and not remembered", async () => {
+    await using world = await open();
+    const [a, newer] = [settings(world, "a", { level: "1" }), settings(world, "a", { level: "2" })];
+    await world.take(world.documents.run("shop", [a]));
+    const strict = world.documents.sign(world.documents.run("shop", [newer], { strict: true }));
+    await world.stop();
+    // As its last life left it: applied, and the result lost. To apply it again then makes no event.
+    const hand = await world.backend.as("plumbline");
+    await hand.apply({ ...newer, metadata: { ...newer.metadata, labels: world.label } }, { force: true });
+    await world.edit(a, { "metadata.annotations": { note: "x" } });
+    await world.start();
+    world.engine.take(strict, "");
+    await world.engine.settled();
+    expect(await world.value(a, "metadata.annotations.note")).toBeUndefined();
+  });
+
+  test("an exception that goes on after a restart and then ends is no fight with admission", async () => {
+    await using world = await open();
+    const a = settings(world, "a", { level: "1" });
+    const untilMs = world.clock.now() + 10 * minuteMs;
+    const exceptions = [{ object: "*", fields: ["data.level"], untilMs, reason: "a try" }];
+    await world.take(world.documents.run("shop", [a], { exceptions }));
+    await world.edit(a, { "data.level": "by hand" });
+    await world.until(async () => world.reports().length === 1);
+    await world.engine.settled();
+    await world.stop();
+    await world.start();
+    await world.engine.settled();
+    expect(await world.value(a, "data.level")).toBe("by hand");
+    await world.clock.advance(11 * minuteMs);
+    await world.until(async () => (await world.value(a, "data.level")) === "1");
+    await world.engine.settled();
+    expect(reports(world).filter((line) => line.includes("contested"))).toEqual([]);
+    expect(statusOf(world).drifted).toBe(0);
+  });
+});
+
+test("a fight that nobody goes on with is told as over, though nothing happens to the object any more", async () => {
+  await using world = await open();
+  const a = settings(world, "a", { level: "1" });
+  await world.take(world.documents.run("shop", [a]));
+  for (let n = 1; n <= 3; n += 1) {
+    await world.edit(a, { "data.level": `by hand ${n}` });
+    await world.until(async () => (await world.value(a, "data.level")) === "1");
+    await world.engine.settled();
+  }
+  expect(statusOf(world).exceptional).toMatchObject([{ contested: true }]);
+  await world.clock.advance(minuteMs);
+  await world.engine.settled();
+  expect(statusOf(world).exceptional).toMatchObject([{ contested: true }]);
+  await world.clock.advance(2 * minuteMs);
+  await world.engine.settled();
+  expect(statusOf(world)).toMatchObject({ drifted: 0, exceptional: [] });
+});
+
+describe("Applications beside each other", () => {
+  test("what leaves one for another that waits for it does not keep it from being well", async () => {
+    await using world = await open();
+    const moving = deployment(world, "web");
+    // Never ready, for there is no controller here.
+    await world.take(world.documents.run("base", [moving, settings(world, "a")], { timeoutMs: 1_000 }));
+    expect(statusOf(world, "base").health).toBe(Health.IN_PROGRESS);
+    const dependsOn = [applicationName("base")];
+    await world.take(
+      world.documents.run("base", [settings(world, "a")]),
+      world.documents.run("shop", [moving], { dependsOn }),
+    );
+    await world.until(() => statusOf(world, "shop").objects === 1);
+    expect(statusOf(world, "base")).toMatchObject({ objects: 1, health: Health.CURRENT });
+    expect(await isThere(world, moving)).toBe(true);
+  });
+
+  test("a document that comes while a deletion is being asked about stops it", async () => {
+    await using world = await open();
+    const [a, b] = [settings(world, "a"), settings(world, "b")];
+    const run = () => world.documents.run("shop", [a, b]);
+    let isAsked = (): void => undefined;
+    await world.stop();
+    world.wrapAgent((cluster) =>
+      Object.assign(Object.create(cluster) as typeof cluster, {
+        get: async (...asked: Parameters<typeof cluster.get>) => {
+          const there = await cluster.get(...asked);
+          if (asked[0].name === "b" && statusOf(world).phase === ApplicationPhase.REMOVING) isAsked();
+          return there;
+        },
+      }),
+    );
+    await world.start();
+    await world.take(run());
+    const uids = await Promise.all([a, b].map(async (object) => (await world.get(object)).metadata.uid));
+    isAsked = () => give(world, run());
+    await world.take(world.documents.remove("shop", "delete"));
+    await world.engine.settled();
+    const now = await Promise.all([a, b].map(async (object) => (await world.get(object)).metadata.uid));
+    expect(now).toEqual(uids);
+  });
+});
+
+test("an agent that lost its newest document goes back to no older one, not even if that is shown to it", async () => {
+  await using world = await open();
+  const [a, b] = [settings(world, "a"), settings(world, "b")];
+  const older = world.documents.sign(world.documents.run("one", [a]), world.documents.run("two", [b]));
+  world.engine.take(older, "");
+  await world.engine.settled();
+  const newer = world.documents.sign(
+    world.documents.run("one", [settings(world, "a", { level: "2" })]),
+    world.documents.run("two", [settings(world, "b", { level: "2" })]),
+  );
+  world.engine.take(newer, "");
+  await world.engine.settled();
+  await world.stop();
+  const kind = (await world.person.kindOf("v1", "Secret"))!;
+  const { items } = await world.person.list(kind, { namespace: world.agentNamespace });
+  // The newest is nowhere any more; one place has an older one.
+  const envelope = Buffer.from(older).toString("base64");
+  for (const secret of items.filter(({ metadata }) => /^plumbline-(application|document)/.test(metadata.name)))
+    await world.person.replace({ ...secret, data: { ...(secret["data"] as object), envelope } });
+  await world.start();
+  await world.engine.settled();
+  expect(await world.value(a, "data.level")).toBe("2");
+  const lost = /the document of generation \d+ is gone: all is kept as it is until the hub shows it again/;
+  expect((world.events("notice") as { text: string }[]).map(({ text }) => text).join("\n")).toMatch(lost);
+  world.engine.take(older, "");
+  await world.engine.settled();
+  expect(await world.value(a, "data.level")).toBe("2");
+  // What it has is healed meanwhile.
+  await world.edit(a, { "data.level": "by hand" });
+  await world.until(async () => (await world.value(a, "data.level")) === "2");
+  world.engine.take(newer, "");
+  await world.engine.settled();
+  expect(world.engine.order().generation).toBeGreaterThan(0n);
+});
