@@ -7,10 +7,13 @@ export class VirtualClock implements Clock {
   #now: number;
   #sleepers: Sleeper[] = [];
   readonly #start: number;
+  readonly #turns: number;
 
-  constructor(startMs = 1_800_000_000_000) {
+  /** `turns` of the event loop pass before time moves on: more than one where something takes several to be heard of. */
+  constructor(startMs = 1_800_000_000_000, turns = 1) {
     this.#now = startMs;
     this.#start = startMs;
+    this.#turns = turns;
   }
 
   now(): number {
@@ -48,16 +51,16 @@ export class VirtualClock implements Clock {
   /** Moves on by `ms`, and lets everything that a woken sleeper starts run before the next one wakes. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
-    await settle();
+    await settle(this.#turns);
     for (;;) {
       const next = this.#sleepers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
       if (next === undefined) break;
       this.#now = Math.max(this.#now, next.at);
       next.wake();
-      await settle();
+      await settle(this.#turns);
     }
     this.#now = end;
-    await settle();
+    await settle(this.#turns);
   }
 
   get sleeping(): number {
@@ -66,4 +69,6 @@ export class VirtualClock implements Clock {
 }
 
 // A turn of the event loop runs every promise that is ready, however deep.
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+async function settle(turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}

@@ -24,7 +24,7 @@ test("whatever happens and in whatever order, what is desired runs in the end, a
         await world.close();
       }
     }),
-    { numRuns: Number(runs ?? 300), ...(seed === undefined ? {} : { seed: Number(seed) }) },
+    { numRuns: Number(runs ?? 150), ...(seed === undefined ? {} : { seed: Number(seed) }) },
   );
 });
 

@@ -1,8 +1,6 @@
 import fc from "fast-check";
+import { applications, policy, type ApplicationName, type Policy } from "./policy.ts";
 import { names } from "./pool.ts";
-
-export const applications = ["a", "b"] as const;
-export type ApplicationName = (typeof applications)[number];
 
 /** What may happen to one cluster and its agent, in any order and at any moment. */
 export type Command =
@@ -11,10 +9,11 @@ export type Command =
       readonly application: ApplicationName;
       readonly objects: readonly string[];
       readonly level: number;
+      readonly policy: Policy;
     }
-  | { readonly do: "hold" | "forget"; readonly application: ApplicationName }
+  | { readonly do: "hold" | "forget" | "loseHead"; readonly application: ApplicationName }
   | { readonly do: "remove"; readonly application: ApplicationName; readonly mode: "delete" | "orphan" }
-  | { readonly do: "edit" | "unlabel" | "delete"; readonly object: string }
+  | { readonly do: "edit" | "unlabel" | "delete" | "mark"; readonly object: string }
   | { readonly do: "stranger"; readonly name: string }
   | { readonly do: "fail"; readonly verb: string; readonly with: Failing; readonly times: number }
   | { readonly do: "cutWatches" | "expireWatches" | "silence" | "kill" }
@@ -37,11 +36,12 @@ export const commands: fc.Arbitrary<Command[]> = fc.array(
         application,
         objects: fc.uniqueArray(object, { minLength: 1, maxLength: 4 }),
         level: fc.nat(2),
+        policy,
       }),
     },
-    { weight: 1, arbitrary: fc.record({ do: one("hold", "forget"), application }) },
+    { weight: 1, arbitrary: fc.record({ do: one("hold", "forget", "loseHead"), application }) },
     { weight: 1, arbitrary: fc.record({ do: one("remove"), application, mode: one("delete", "orphan") }) },
-    { weight: 4, arbitrary: fc.record({ do: one("edit", "unlabel", "delete"), object }) },
+    { weight: 4, arbitrary: fc.record({ do: one("edit", "unlabel", "delete", "mark"), object }) },
     { weight: 1, arbitrary: fc.record({ do: one("stranger"), name: one("first", "second") }) },
     {
       weight: 4,

@@ -1,7 +1,5 @@
 import type { KubeObject } from "#proto/object.ts";
-
-/** Where the objects of the property live; itself one of them, of a kind that is never pruned. */
-export const place = "shop";
+import { place } from "./place.ts";
 
 /** What Applications may have, by name; `level` is what revisions change. */
 export const pool: Readonly<Record<string, (level: number) => KubeObject>> = {
@@ -30,40 +28,26 @@ export const pool: Readonly<Record<string, (level: number) => KubeObject>> = {
     metadata: { name: "web", namespace: place },
     spec: { selector: { app: "web" }, ports: [{ name: "http", port: 80 + level, protocol: "TCP", targetPort: 8080 }] },
   }),
-  web: (level) => ({
-    apiVersion: "apps/v1",
-    kind: "Deployment",
-    metadata: { name: "web", namespace: place },
-    spec: {
-      replicas: 1 + level,
-      selector: { matchLabels: { app: "web" } },
-      template: {
-        metadata: { labels: { app: "web" } },
-        spec: { containers: [{ name: "web", image: `registry.example/web:${level}` }] },
-      },
-    },
-  }),
+  web: (level) => deployment("web", level),
+  // Never gets ready.
+  broken: (level) => deployment("broken", level),
 };
 
 export const names = Object.keys(pool);
 /** Made where it is absent; its content, and that it goes, is nobody's business here. */
 export const isOnce = (name: string): boolean => name === "once";
-/** A hook of each Application, before each apply and before a Removal deletes. */
-export const hookOf = (application: string, level: number): KubeObject => ({
-  apiVersion: "batch/v1",
-  kind: "Job",
-  metadata: {
-    name: `hook-${application}`,
-    namespace: place,
-    annotations: { "helm.sh/hook": "pre-install,pre-upgrade,pre-delete" },
-  },
-  spec: {
-    template: {
-      spec: { restartPolicy: "Never", containers: [{ name: "main", image: `registry.example/migrate:${level}` }] },
-    },
-  },
-});
 export const isProtected = (name: string): boolean => name === "space";
+export const isSick = (name: string): boolean => name === "broken";
+
+const waves: Readonly<Record<string, number>> = { one: -1, broken: 1, web: 1, two: 2 };
+export const waveOf = (name: string): number => waves[name] ?? 0;
+
+export function objectOf(name: string, level: number, hasWaves: boolean): KubeObject {
+  const object = pool[name]!(level);
+  if (hasWaves && waveOf(name) !== 0)
+    object.metadata.annotations = { ...object.metadata.annotations, "plumbline.dev/wave": `${waveOf(name)}` };
+  return object;
+}
 
 function configMap(name: string, level: number): KubeObject {
   return {
@@ -71,6 +55,22 @@ function configMap(name: string, level: number): KubeObject {
     kind: "ConfigMap",
     metadata: { name, namespace: place },
     data: { level: `${level}`, fixed: "yes" },
+  };
+}
+
+function deployment(name: string, level: number): KubeObject {
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name, namespace: place },
+    spec: {
+      replicas: 1 + level,
+      selector: { matchLabels: { app: name } },
+      template: {
+        metadata: { labels: { app: name } },
+        spec: { containers: [{ name: "main", image: `registry.example/${name}:${level}` }] },
+      },
+    },
   };
 }
 
@@ -83,3 +83,6 @@ export function meddle(object: KubeObject): void {
   else if (object.kind === "Deployment") fields["spec"]!["replicas"] = 9;
   else object.metadata.labels = { ...object.metadata.labels, level: "by-hand" };
 }
+
+/** Of nobody's business, unless its Application is strict. */
+export const strangeLabel = "example.com/stranger";

@@ -8,38 +8,48 @@ import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import type { ApplicationStatus } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { clusterId } from "#proto/ids.ts";
-import { refKey, refOf, type KubeObject } from "#proto/object.ts";
+import { refOf, type KubeObject } from "#proto/object.ts";
 import { Documents } from "#test/harness/documents.ts";
-import { applications, type ApplicationName, type Command, type Failing } from "./commands.ts";
+import type { Command, Failing } from "./commands.ts";
 import { Hub } from "./hub.ts";
 import { lifeOn, type Life } from "./mortal.ts";
-import { hookOf, isOnce, meddle, place, pool } from "./pool.ts";
+import { differences } from "./outcome.ts";
+import { place } from "./place.ts";
+import { applications, type ApplicationName } from "./policy.ts";
+import { meddle, pool, strangeLabel } from "./pool.ts";
+import { createRules, type Rules } from "./rules.ts";
 
 const agentNamespace = "plumbline-agent";
 /** A failing server fails this often at the most while an agent starts; kubelet starts it again each time. */
 const startTries = 100;
 const stepMs = 100;
+/** A hook ends, is seen and the next thing is done within no time, as on a cluster at rest. */
+const turns = 8;
 const patienceMs = 3_600_000;
 
 /** A simulated cluster, an agent that lives and dies, its hub, and people who meddle. */
 export class World {
-  readonly clock = new VirtualClock();
+  readonly clock = new VirtualClock(undefined, turns);
   readonly simulated: SimulatedCluster;
   readonly hub = new Hub(new Documents(clusterId("eu-1")));
   readonly journal = new Journal(1_000, () => this.clock.now());
-  /** What no rule allows, in words. */
-  readonly violations: string[] = [];
   readonly #telemetry: Telemetry;
   #life!: Life;
   #engine: Engine | undefined;
+  readonly #rules: Rules;
   readonly #strangers = new Set<string>();
-  readonly #keys = new Map<string, string>();
   #refusals = 0;
 
   private constructor(telemetry: Telemetry) {
     this.#telemetry = telemetry;
     this.simulated = createSimulatedCluster({ now: () => this.clock.now(), controllers: true });
-    for (const [name, make] of Object.entries(pool)) this.#keys.set(refKey(refOf(make(0))), name);
+    this.#rules = createRules({
+      hub: this.hub,
+      agentNamespace,
+      get: (address) => this.simulated.get(address),
+      statusOf: (name) => this.#statusOf(name),
+      generation: () => (this.#engine === undefined ? undefined : Number(this.#engine.order().generation)),
+    });
   }
 
   static async open(): Promise<World> {
@@ -55,15 +65,18 @@ export class World {
     if (this.#life.isDead()) await this.#restart();
     switch (command.do) {
       case "run":
-        return this.#said(() => this.hub.run(command.application, command.objects, command.level));
+        return this.#said(() => this.#run(command));
       case "hold":
       case "forget":
         return this.#said(() => this.hub.keep(command.application, command.do === "hold" ? "hold" : "absent"));
       case "remove":
         return this.#said(() => this.hub.remove(command.application, command.mode));
+      case "loseHead":
+        return this.#loseHead(command.application);
       case "edit":
       case "unlabel":
       case "delete":
+      case "mark":
         return this.#meddle(command.do, command.object);
       case "stranger":
         return this.#stranger(command.name);
@@ -91,10 +104,13 @@ export class World {
     // A refusal is final until the desired form changes.
     if (this.#refusals > 0)
       for (const name of applications) {
-        const { kind, mode, objects } = this.hub.wanted(name);
+        const { kind, mode, run } = this.hub.wanted(name);
         // A hook that was refused stops a Removal until the next document.
         if (kind === "remove") this.#said(() => this.hub.remove(name, mode));
-        if (kind === "run") this.#said(() => this.hub.run(name, [...objects.keys()], 3));
+        if (kind === "run") {
+          const { objects, policy } = run!;
+          this.#said(() => this.#run({ application: name, objects: [...objects.keys()], level: 3, policy }));
+        }
       }
     for (let ms = 100; ms < 4 * 3_600_000; ms *= 2) {
       await this.clock.advance(ms);
@@ -102,27 +118,18 @@ export class World {
     }
   }
 
-  /** What differs from desired = running, in words; empty when nothing does. */
+  /** What differs from desired = running, in words, and what no rule allowed on the way; empty when nothing does. */
   async differences(): Promise<string[]> {
-    const found: string[] = [];
-    for (const name of applications) {
-      const { kind, objects } = this.hub.wanted(name);
-      const status = this.#statusOf(name);
-      if (kind === "remove" && status !== undefined && status.objects > 0)
-        found.push(`${name}: removed, and owns still`);
-      if (kind === "remove" && !this.hub.everOrphaned.has(name) && this.#hook(name) !== undefined)
-        found.push(`${name}: removed, and its hook is still there`);
-      if (kind !== "run") continue;
-      if (this.#hook(name) === undefined) found.push(`${name}: runs, and its hook never did`);
-      for (const [object, desired] of objects) found.push(...(await this.#compare(object, desired)));
-      if (status?.objects !== objects.size || status.drifted > 0 || status.digest.length === 0)
-        found.push(`${name}: wants ${objects.size}, says ${JSON.stringify(status, textOfBigInt)}`);
-    }
-    for (const object of this.hub.unwanted())
-      if (this.#live(object) !== undefined) found.push(`${object} is still there, and nobody wants it`);
+    const found = await differences({
+      hub: this.hub,
+      rules: this.#rules,
+      live: (object) => this.simulated.get(addressOf(object)),
+      wouldBe: (object) => this.simulated.connect("plumbline").apply(object, { force: true, dryRun: true }),
+      statusOf: (name) => this.#statusOf(name),
+    });
     for (const name of this.#strangers)
       if (this.simulated.get(strangerAddress(name)) === undefined) found.push(`stranger ${name} is gone`);
-    return [...found, ...this.violations];
+    return [...found, ...this.#rules.violations];
   }
 
   async close(): Promise<void> {
@@ -140,7 +147,18 @@ export class World {
     return this.#engine?.statuses().find(({ application }) => application === name);
   }
 
-  #meddle(how: "edit" | "unlabel" | "delete", name: string): void {
+  #run({ application, objects, level, policy }: Omit<Command & { do: "run" }, "do">): void {
+    this.hub.run(application, objects, level, policy, this.clock.now());
+  }
+
+  /** Its memory of an Application goes: what it owned and does not run is then nobody's. */
+  #loseHead(application: ApplicationName): void {
+    this.hub.letGo(application);
+    const name = `plumbline-application-${application}`;
+    this.simulated.remove({ apiVersion: "v1", group: "", kind: "Secret", namespace: agentNamespace, name });
+  }
+
+  #meddle(how: "edit" | "unlabel" | "delete" | "mark", name: string): void {
     const there = this.#live(name);
     if (there === undefined || there.metadata.deletionTimestamp !== undefined) return;
     // Without its label an object that no inventory confirms is a stranger's, and is left there for good, by rule.
@@ -151,6 +169,7 @@ export class World {
       address,
       (object) => {
         if (how === "edit") return meddle(object);
+        if (how === "mark") return void (object.metadata.labels = { ...object.metadata.labels, [strangeLabel]: "yes" });
         delete object.metadata.labels?.["plumbline.dev/agent"];
       },
       { manager: "kubectl-edit" },
@@ -158,7 +177,7 @@ export class World {
   }
 
   #isConfirmed(object: string): boolean {
-    const owner = applications.find((name) => this.hub.wanted(name).objects.has(object));
+    const owner = applications.find((name) => this.hub.wanted(name).run?.objects.has(object));
     const status = owner === undefined ? undefined : this.#statusOf(owner);
     return status !== undefined && status.digest.length > 0 && status.objects > 0;
   }
@@ -187,7 +206,7 @@ export class World {
   async #start(): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       this.#engine = undefined;
-      this.#life = lifeOn(this.simulated.connect(), (address) => this.#deleting(address));
+      this.#life = lifeOn(this.simulated.connect(), this.#rules);
       try {
         const starting = startEngine({
           cluster: this.#life.cluster,
@@ -199,7 +218,7 @@ export class World {
           clock: this.clock,
           log: silentLog,
           telemetry: this.#telemetry,
-          onStatus: () => undefined,
+          onStatus: (status) => this.#rules.told(status),
         });
         this.#engine = await this.#meanwhile(starting);
         break;
@@ -228,37 +247,8 @@ export class World {
     return work;
   }
 
-  /** Each deletion is held against the document that the agent goes by. */
-  #deleting(address: ObjectAddress): void {
-    const name = this.#keys.get(refKey(address));
-    if (address.namespace === agentNamespace) return;
-    if (applications.some((application) => refKey(refOf(hookOf(application, 0))) === refKey(address))) return;
-    if (name === undefined) return void this.violations.push(`deletes ${address.kind} ${address.name}, nobody's`);
-    // While it starts it may go by any document that it has stored.
-    const generation = this.#engine === undefined ? undefined : Number(this.#engine.order().generation);
-    if (!this.hub.mayDelete(name, generation))
-      this.violations.push(`deletes ${name}, which generation ${generation ?? "of any document"} does not allow`);
-  }
-
-  #hook(application: ApplicationName): KubeObject | undefined {
-    return this.simulated.get(addressOf(hookOf(application, 0)));
-  }
-
   #live(name: string): KubeObject | undefined {
     return this.simulated.get(addressOf(pool[name]!(0)));
-  }
-
-  async #compare(name: string, desired: KubeObject): Promise<string[]> {
-    const live = this.#live(name);
-    if (live === undefined) return [`${name} is missing`];
-    if (isOnce(name)) return [];
-    const labels = { ...desired.metadata.labels, "plumbline.dev/agent": this.hub.documents.cluster };
-    const wanted = { ...desired, metadata: { ...desired.metadata, labels } };
-    // The server itself says whether the desired form would change anything.
-    const answer = await this.simulated.connect("plumbline").apply(wanted, { force: true, dryRun: true });
-    return contentOf(answer) === contentOf(live)
-      ? []
-      : [`${name} differs: ${contentOf(live)} is not ${contentOf(answer)}`];
   }
 }
 
@@ -271,12 +261,6 @@ const strangerAddress = (name: string): ObjectAddress => ({
 });
 const addressOf = (object: KubeObject): ObjectAddress => ({ ...refOf(object), apiVersion: object.apiVersion });
 
-function contentOf(object: KubeObject): string {
-  const { metadata, ...rest } = structuredClone(object) as unknown as Record<string, Record<string, unknown>>;
-  delete rest["status"];
-  return JSON.stringify({ ...rest, labels: metadata!["labels"], annotations: metadata!["annotations"] });
-}
-
 function faultOf(kind: Failing): Error | "timeoutAfterWrite" {
   if (kind === "timeoutAfterWrite") return kind;
   if (kind === "cut") return new TypeError("fetch failed: the connection was cut");
@@ -285,5 +269,3 @@ function faultOf(kind: Failing): Error | "timeoutAfterWrite" {
     { 403: "Forbidden", 409: "Conflict", 422: "Invalid", 429: "TooManyRequests" }[status] ?? "InternalError";
   return new ApiError(status, { reason, message: `${kind} as scripted` }, status === 429 ? "1" : undefined);
 }
-
-const textOfBigInt = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);

@@ -1,0 +1,2 @@
+/** Where the objects of the property live. */
+export const place = "shop";
