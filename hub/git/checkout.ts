@@ -11,6 +11,7 @@ import {
   type FileBytes,
   type TreeFile,
 } from "#hub/git/contents.ts";
+import { openRepository } from "#hub/git/object-reader.ts";
 import { revision, type Revision } from "#proto/ids.ts";
 
 /** Files as a commit would hold them. */
@@ -32,7 +33,7 @@ export type Checkout = {
 /** The checkout that a folder lies in. Throws ContentRefused when it lies in none. */
 export async function openCheckout(folder: string, searchPath: string): Promise<Checkout> {
   const { root, directory } = await find(folder);
-  const repository: BareRepository = { directory, searchPath };
+  const repository = openRepository({ directory, searchPath });
   const name = async (text: string): Promise<Revision | undefined> => {
     if (text.startsWith("-")) return undefined;
     const found = await git(repository, ["rev-parse", "--verify", "--quiet", `${text}^{commit}`]).catch(() => "");

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { redact } from "#hub/git/address.ts";
 import { limited, overLimit, thriftySettings, type GitLimits } from "#hub/git/limits.ts";
 import { sshCommand, sshRefusal } from "#hub/git/ssh.ts";
@@ -49,31 +49,43 @@ export class AccessRefused extends GitFailed {
   override readonly name = "AccessRefused";
 }
 
-/** Runs git in a bare repository with a fixed environment: no user's settings, no prompt, no protocol but ours. */
-export async function git(
+/** Starts git in a bare repository with a fixed environment: no user's settings, no prompt, no protocol but ours. */
+export function startGit(
   { directory, searchPath, prlimit }: BareRepository,
   arguments_: readonly string[],
   options: GitOptions = {},
-): Promise<Buffer> {
-  options.signal?.throwIfAborted();
-  const maxBytes = options.maxOutputBytes ?? maxOutputBytes;
+): ChildProcessWithoutNullStreams {
   const fence = options.limits === undefined || prlimit === undefined ? [] : limited(prlimit, options.limits);
   const workTree = options.workTree === undefined ? [] : [`--work-tree=${options.workTree}`];
   const [program, ...rest] = [...fence, "git", `--git-dir=${directory}`, ...workTree, ...arguments_] as [
     string,
     ...string[],
   ];
-  const child = spawn(program, rest, {
+  return spawn(program, rest, {
     env: { PATH: searchPath, ...environment(options) },
     cwd: options.ssh?.folder ?? options.workTree,
     // A group of its own, so that git's helpers end with it.
     detached: true,
     stdio: ["pipe", "pipe", "pipe"],
   });
-  const endGroup = (): void => {
-    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    process.kill(-child.pid, "SIGKILL");
-  };
+}
+
+/** Ends a git that was started here, with its helpers. */
+export function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  process.kill(-child.pid, "SIGKILL");
+}
+
+/** Runs git to its end, and gives what it wrote to stdout. */
+export async function git(
+  repository: BareRepository,
+  arguments_: readonly string[],
+  options: GitOptions = {},
+): Promise<Buffer> {
+  options.signal?.throwIfAborted();
+  const maxBytes = options.maxOutputBytes ?? maxOutputBytes;
+  const child = startGit(repository, arguments_, options);
+  const endGroup = (): void => killGroup(child);
   options.signal?.addEventListener("abort", endGroup, { once: true });
   const output: Buffer[] = [];
   let bytes = 0;
@@ -95,18 +107,21 @@ export async function git(
     options.signal?.throwIfAborted();
     if (bytes > maxBytes)
       throw new AnswerTooLarge(`git ${arguments_[0]}: answer is larger than ${Math.round(maxBytes / 2 ** 20)} MiB`);
-    if (code !== 0) {
-      const over = options.limits && overLimit(complaint, options.limits);
-      if (over !== undefined) throw new GitFailed(`git ${arguments_[0]}: was ended: ${over}`);
-      const refusal = options.ssh && sshRefusal(options.ssh.address, complaint);
-      if (refusal !== undefined) throw new AccessRefused(refusal);
-      throw new GitFailed(`git ${arguments_[0]}: ${lastWords(complaint)}`);
-    }
+    if (code !== 0) throw failureOf(arguments_, complaint, options);
     options.warned?.(complaint);
     return Buffer.concat(output);
   } finally {
     options.signal?.removeEventListener("abort", endGroup);
   }
+}
+
+/** Why git failed, from its last words. */
+export function failureOf(arguments_: readonly string[], complaint: string, { limits, ssh }: GitOptions): GitFailed {
+  const over = limits && overLimit(complaint, limits);
+  if (over !== undefined) return new GitFailed(`git ${arguments_[0]}: was ended: ${over}`);
+  const refusal = ssh && sshRefusal(ssh.address, complaint);
+  if (refusal !== undefined) return new AccessRefused(refusal);
+  return new GitFailed(`git ${arguments_[0]}: ${lastWords(complaint)}`);
 }
 
 function environment({ config, indexFile, ssh }: GitOptions): Record<string, string> {
@@ -115,6 +130,7 @@ function environment({ config, indexFile, ssh }: GitOptions): Record<string, str
     "fetch.fsckObjects": "true",
     "protocol.version": "2",
     "gc.auto": "0",
+    "maintenance.auto": "false",
     ...thriftySettings,
     ...config,
   });

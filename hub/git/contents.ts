@@ -1,5 +1,6 @@
 import { git, GitFailed, AnswerTooLarge, type BareRepository } from "#hub/git/command.ts";
 import { strangersLimits } from "#hub/git/limits.ts";
+import type { OpenRepository } from "#hub/git/object-reader.ts";
 import type { Revision } from "#proto/ids.ts";
 
 export type TreeFile = {
@@ -41,8 +42,6 @@ export const recordLimits: ContentLimits = { ...contentLimits, files: 50_000, by
 
 /** A line of a listing whose path has a usual length, with room to spare: a listing past it is not kept, let alone read. */
 const listedBytes = 420;
-/** Read by one process: an answer is kept whole. */
-const batchBytes = 32 * 1024 * 1024;
 
 /** A folder that is not read, because of what lies in it. The message names the file. */
 export class ContentRefused extends Error {
@@ -100,29 +99,28 @@ export async function listContents(
 
 /** What `listContents` lists, with content. */
 export const readContents = async (
-  repository: BareRepository,
+  repository: OpenRepository,
   ...wanted: [commit: Revision, folder: string, leaveOut?: (because: string) => void, limits?: ContentLimits]
 ): Promise<FileBytes[]> => readFiles(repository, await listContents(repository, ...wanted));
 
-/** The content of listed files, in their order: one process for many. */
-export async function readFiles(repository: BareRepository, files: readonly TreeFile[]): Promise<FileBytes[]> {
-  const read: FileBytes[] = [];
-  for (let from = 0; from < files.length;) {
-    let to = from;
-    for (let bytes = 0; to < files.length && (to === from || bytes + files[to]!.bytes <= batchBytes); to += 1)
-      bytes += files[to]!.bytes;
-    const batch = files.slice(from, to);
-    const input = batch.map(({ object }) => `${object}\n`).join("");
-    const output = await git(repository, ["cat-file", "--batch"], { input, limits: strangersLimits });
-    read.push(...parseBatch(output, batch));
-    from = to;
-  }
-  return read;
+/** The content of listed files, in their order. */
+export async function readFiles({ objects }: OpenRepository, files: readonly TreeFile[]): Promise<FileBytes[]> {
+  const largest = files.reduce((most, { bytes }) => Math.max(most, bytes), 0);
+  const found = await objects.read(
+    files.map(({ object }) => object),
+    largest,
+  );
+  return files.map(({ path, bytes: size }, n) => {
+    const object = found[n];
+    if (object?.type !== "blob" || object.bytes.length !== size)
+      throw new GitFailed(`git cat-file: cannot read ${path}`);
+    return { path, bytes: object.bytes };
+  });
 }
 
 /** One regular file; undefined where there is none. Throws ContentRefused for a link, and TooLarge. */
 export async function readFileAt(
-  repository: BareRepository,
+  repository: OpenRepository,
   commit: Revision,
   path: string,
 ): Promise<Buffer | undefined> {
@@ -135,7 +133,7 @@ export async function readFileAt(
   const fault = faultOf(file);
   if (fault !== undefined) refuse(fault);
   checkSize([file], path);
-  return await git(repository, ["cat-file", "blob", file.object], { limits: strangersLimits });
+  return (await readFiles(repository, [file]))[0]!.bytes;
 }
 
 function refuse(because: string): never {
@@ -183,17 +181,4 @@ export function checkSize(
     throw new TooLarge(
       `${nameOf(folder)} holds ${bytes} bytes, at most ${limits.bytes / 2 ** 20} MiB are read; the largest is ${largest!.path}`,
     );
-}
-
-/** Output of `cat-file --batch`: a header line, the bytes, a line feed, for each object in order. */
-function parseBatch(output: Buffer, files: readonly TreeFile[]): FileBytes[] {
-  let at = 0;
-  return files.map(({ path, bytes }) => {
-    const headEnd = output.indexOf(10, at);
-    const found = / blob (\d+)$/.exec(output.toString("latin1", at, headEnd));
-    if (found === null || Number(found[1]) !== bytes) throw new GitFailed(`git cat-file: cannot read ${path}`);
-    const from = headEnd + 1;
-    at = from + bytes + 1;
-    return { path, bytes: output.subarray(from, from + bytes) };
-  });
 }

@@ -13,9 +13,11 @@ import {
   type TreeFile,
 } from "#hub/git/contents.ts";
 import { strangersLimits, type GitLimits } from "#hub/git/limits.ts";
+import { openRepository } from "#hub/git/object-reader.ts";
 import { objectsAt } from "#hub/git/objects-at.ts";
 import { commitAndPush, type GitChange, type Pushed } from "#hub/git/push.ts";
 import {
+  isSoonBefore,
   lastChange,
   readCommits,
   readTagObject,
@@ -131,7 +133,7 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
     throw new AddressRefused(`${redact(settings.url)}: ssh needs a private key and pinned host keys`);
   // git runs in another folder where it speaks over ssh.
   const directory = resolve(settings.directory);
-  const repository = { directory, searchPath: settings.searchPath, prlimit: settings.prlimit };
+  const repository = openRepository({ directory, searchPath: settings.searchPath, prlimit: settings.prlimit });
   const limits = settings.limits ?? strangersLimits;
   const blobs = settings.blobs?.of(directory);
   // A fetch and a push both write the same refs, and git refuses the slower of two.
@@ -159,6 +161,7 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
   /** Commits by name that the remote was asked for. */
   const sought = new Set<Revision>();
   const isAncestor = async (older: Revision, newer: Revision): Promise<boolean> =>
+    (await isSoonBefore(repository, older, newer)) ||
     (await text(["rev-list", "--count", "--max-count=1", older, `^${newer}`])) === "0";
 
   const bring = async (wants: Wants | undefined, signal: AbortSignal | undefined): Promise<void> => {
@@ -214,7 +217,7 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
       young = false;
     },
     files: (commit, folder) => listFiles(repository, commit, folder),
-    read: (file) => run(["cat-file", "blob", file.object]),
+    read: async (file) => (await readFiles(repository, [file]))[0]!.bytes,
     file: (commit, path) => readFileAt(repository, commit, path),
     objects: (commit, paths) => objectsAt(repository, commit, paths),
     contents: async (...wanted) => {
@@ -244,7 +247,10 @@ export async function openMirror(settings: MirrorSettings): Promise<Mirror> {
         .filter((line) => line.trim() !== "")
         .map(loggedOf);
     },
-    isSignedBy: async (commit, publicKey) => isSignedBy(commit, await run(["cat-file", "commit", commit]), publicKey),
+    isSignedBy: async (commit, publicKey) => {
+      const [found] = await readCommits(repository, [commit]);
+      return isSignedBy(commit, found!.raw, publicKey);
+    },
     commit: (change, signer, nowMs, signal) =>
       alone(async () => {
         const pushed = await withRemote(directory, settings, (access) =>

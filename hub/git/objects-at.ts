@@ -1,31 +1,26 @@
 import { posix } from "node:path";
-import { git, GitFailed, type BareRepository } from "#hub/git/command.ts";
-import { strangersLimits } from "#hub/git/limits.ts";
+import { GitFailed } from "#hub/git/command.ts";
+import type { OpenRepository } from "#hub/git/object-reader.ts";
 import type { Revision } from "#proto/ids.ts";
 
 /**
- * The object id of each path at a commit, by one process: of a folder its tree, of a file its blob. Equal ids are equal
- * content, whatever the commit. A path that is not there has none, and neither has one that Git would read otherwise.
+ * The object id of each path at a commit: of a folder its tree, of a file its blob. Equal ids are equal content, whatever
+ * the commit. A path that is not there has none, and neither has one that Git would read otherwise.
  */
 export async function objectsAt(
-  repository: BareRepository,
+  { objects }: OpenRepository,
   commit: Revision,
   paths: readonly string[],
 ): Promise<Map<string, string>> {
   const asked = paths.filter(isPlain);
-  if (asked.length === 0) return new Map();
-  const input = asked.map((path) => `${commit}:${path}\n`).join("");
-  const lines = (
-    await git(repository, ["cat-file", "--batch-check=%(objectname) %(objecttype)"], { input, limits: strangersLimits })
-  )
-    .toString("utf8")
-    .split("\n");
+  const answers = await objects.describe(asked.map((path) => `${commit}:${path}`));
   const found = new Map<string, string>();
-  for (const [n, path] of asked.entries()) {
-    const line = lines[n] ?? "";
-    const [, object] = /^([0-9a-f]{40,64}) (?:tree|blob)$/.exec(line) ?? [];
-    if (object !== undefined) found.set(path, object);
-    else if (!line.endsWith(" missing")) throw new GitFailed(`git cat-file: cannot read ${JSON.stringify(path)}`);
+  for (const [n, object] of answers.entries()) {
+    if (object === undefined) continue;
+    // Of a submodule git knows the name, and mostly nothing more.
+    if (object.type !== "tree" && object.type !== "blob")
+      throw new GitFailed(`git cat-file: cannot read ${JSON.stringify(asked[n])}`);
+    found.set(asked[n]!, object.id);
   }
   return found;
 }

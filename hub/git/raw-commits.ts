@@ -1,5 +1,10 @@
 import { git, GitFailed, type BareRepository } from "#hub/git/command.ts";
+import type { OpenRepository } from "#hub/git/object-reader.ts";
+import { readCommit } from "#hub/trust/signed-object.ts";
 import { revision, type Revision } from "#proto/ids.ts";
+
+/** Of a commit or a tag: what people write into one is a thousandth of it. */
+const longestObject = 16 * 1024 * 1024;
 
 export type RawCommit = { readonly id: Revision; readonly raw: Buffer };
 
@@ -17,7 +22,7 @@ export type WalkOptions = {
  * are more than git may answer with.
  */
 export async function walkCommits(
-  repository: BareRepository,
+  repository: OpenRepository,
   tip: Revision,
   { since, limit }: WalkOptions,
 ): Promise<CommitWalk> {
@@ -28,6 +33,24 @@ export async function walkCommits(
   const ids = listed.split("\n").filter((line) => line !== "");
   const commits = await readCommits(repository, ids.slice(0, limit).map(revision));
   return { commits, isCut: ids.length > limit };
+}
+
+/** A push of more commits than this is rare, and one process that walks them all is then quicker. */
+const soonCommits = 16;
+
+/** Whether `older` is among the first few commits that lead to `newer`: most heads follow from the last one so. */
+export async function isSoonBefore(repository: OpenRepository, older: Revision, newer: Revision): Promise<boolean> {
+  let at = newer;
+  for (let n = 0; n < soonCommits; n += 1) {
+    const [found] = await repository.objects.read([at], longestObject);
+    if (found?.type !== "commit") return false;
+    const { parents } = readCommit(at, found.bytes);
+    if (parents.includes(older)) return true;
+    const [first] = parents;
+    if (first === undefined) return false;
+    at = revision(first);
+  }
+  return false;
 }
 
 /** The commit that last changed a file, as `at` has it; a merge counts when it differs from any parent. */
@@ -42,21 +65,18 @@ export async function lastChange(
 }
 
 /** What a tag's name points at: an annotated tag as it is stored, or undefined for a light one, which nobody can sign. */
-export async function readTagObject(repository: BareRepository, id: string): Promise<Buffer | undefined> {
-  const type = (await git(repository, ["cat-file", "-t", id])).toString("latin1").trim();
-  return type === "tag" ? git(repository, ["cat-file", "tag", id]) : undefined;
+export async function readTagObject({ objects }: OpenRepository, id: string): Promise<Buffer | undefined> {
+  const [described] = await objects.describe([id]);
+  if (described === undefined) throw new GitFailed(`git cat-file: ${id} is not here`);
+  if (described.type !== "tag") return undefined;
+  return (await objects.read([id], longestObject))[0]?.bytes;
 }
 
-export async function readCommits(repository: BareRepository, ids: readonly Revision[]): Promise<RawCommit[]> {
-  if (ids.length === 0) return [];
-  const output = await git(repository, ["cat-file", "--batch"], { input: ids.map((id) => `${id}\n`).join("") });
-  let at = 0;
-  return ids.map((id) => {
-    const headEnd = output.indexOf(10, at);
-    const found = /^([0-9a-f]+) commit (\d+)$/.exec(output.toString("latin1", at, headEnd));
-    if (found === null || found[1] !== id) throw new GitFailed(`git cat-file: ${id} is no commit`);
-    const from = headEnd + 1;
-    at = from + Number(found[2]) + 1;
-    return { id, raw: output.subarray(from, at - 1) };
+export async function readCommits({ objects }: OpenRepository, ids: readonly Revision[]): Promise<RawCommit[]> {
+  const found = await objects.read(ids, longestObject);
+  return ids.map((id, n) => {
+    const object = found[n];
+    if (object?.type !== "commit" || object.id !== id) throw new GitFailed(`git cat-file: ${id} is no commit`);
+    return { id, raw: object.bytes };
   });
 }

@@ -1,4 +1,5 @@
-import { git, type BareRepository } from "#hub/git/command.ts";
+import { git } from "#hub/git/command.ts";
+import type { OpenRepository } from "#hub/git/object-reader.ts";
 import { readCommits } from "#hub/git/raw-commits.ts";
 import { isSignedBy } from "#hub/git/sign.ts";
 import { readCommit, type SignedObject } from "#hub/trust/signed-object.ts";
@@ -15,7 +16,7 @@ export type Wanted = { readonly publicKey: string; readonly isWanted: (message: 
  * is older, whichever parent comes first.
  */
 export async function newestWanted(
-  repository: BareRepository,
+  repository: OpenRepository,
   from: Revision,
   wanted: Wanted,
 ): Promise<Revision | undefined> {
@@ -32,7 +33,7 @@ export async function newestWanted(
 }
 
 async function wantedOf(
-  repository: BareRepository,
+  repository: OpenRepository,
   ids: readonly Revision[],
   { publicKey, isWanted }: Wanted,
 ): Promise<(Pick<SignedObject, "atMs"> & { readonly id: Revision })[]> {
