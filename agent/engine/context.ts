@@ -17,6 +17,7 @@ import { parseRefKey, type KubeObject } from "#proto/object.ts";
 import type { Autoscalers } from "./autoscalers.ts";
 import type { Causes } from "./causes.ts";
 import type { Suspicion } from "./judge.ts";
+import type { VerdictsInTime } from "./verdicts-in-time.ts";
 import { entryOf, type ApplicationState, type Model, type Tracked } from "./model.ts";
 
 /** What every part of the engine works with. */
@@ -56,6 +57,7 @@ export type Context = {
   memoryDoubted(): void;
   readonly autoscalers: Autoscalers;
   readonly causes: Causes;
+  readonly verdictsInTime: VerdictsInTime;
   /** Reconciles this Application again soon. */
   again(application: ApplicationState): void;
   /** The same after so long, though nothing else calls for it. */

@@ -20,14 +20,15 @@ import { takeDocument, type FetchBlob, type Trust } from "./documents.ts";
 import { createFetching } from "./fetching.ts";
 import { createHealers } from "./healers.ts";
 import { createRulesInForce } from "./health-rules.ts";
-import { judgeHeld } from "./judge.ts";
+import { judgeHealthAgain, judgeHeld } from "./judge.ts";
 import { createMemory } from "./memory.ts";
-import { applicationOf, createModel, type ApplicationState } from "./model.ts";
+import { applicationOf, createModel, ownedOf, type ApplicationState } from "./model.ts";
 import { createOwnershipPace } from "./ownership-pace.ts";
 import { repeatReceipt } from "./receipts.ts";
 import { createReconcilers } from "./reconcilers.ts";
 import { statusOf } from "./status.ts";
 import { createStatusTeller, createTelling } from "./telling.ts";
+import { createVerdictsInTime } from "./verdicts-in-time.ts";
 import { createWatches } from "./watches.ts";
 
 /** Applications applied at once; each has its own eight requests in flight, so a few keep a server busy. */
@@ -97,6 +98,15 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       isTracked: (tracked) => context.model.tracked.get(tracked.key) === tracked,
       found: (tracked) => telling.touched(applicationOf(context.model, tracked.application)),
     }),
+    verdictsInTime: createVerdictsInTime({
+      cluster,
+      clock,
+      log,
+      signal: life.signal,
+      owned: (tracked) =>
+        context.model.tracked.get(tracked.key) === tracked ? ownedOf(context.model, tracked) : undefined,
+      judge: (object) => judgeHealthAgain(context, object),
+    }),
     watch: (apiVersion, kind) => watches.start(apiVersion, kind),
   };
   const { model } = context;
@@ -146,7 +156,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     async settled() {
       do {
         await fetching.ended();
-        await Promise.all([reconcilers.idle(), healers.idle(), context.causes.idle()]);
+        await Promise.all([reconcilers.idle(), healers.idle(), context.causes.idle(), context.verdictsInTime.idle()]);
         await new Promise((resolve) => setImmediate(resolve));
       } while (!reconcilers.isIdle || !healers.isIdle || !telling.isDone);
     },
@@ -158,6 +168,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         watches.ended(),
         context.autoscalers.ended(),
         context.causes.ended(),
+        context.verdictsInTime.ended(),
         fetching.ended(),
         memory.ended(),
         collecting,

@@ -8,6 +8,7 @@ export function noteHealth(context: Context, tracked: Tracked, object: KubeObjec
   const before = tracked.health;
   const health = context.healthOf(object);
   tracked.health = health;
+  context.verdictsInTime.note(tracked, health.changesAtMs);
   if (health.state === before.state && health.reason === before.reason) return false;
   if (health.state !== before.state)
     tracked.healthSinceMs = isOfBefore(context, tracked, before) ? 0 : context.clock.now();
@@ -19,6 +20,7 @@ export function noteHealth(context: Context, tracked: Tracked, object: KubeObjec
 export function noteMissing(context: Context, tracked: Tracked, reason: string): void {
   if (tracked.health.state !== "NotFound") tracked.healthSinceMs = context.clock.now();
   tracked.health = { state: "NotFound", reason };
+  context.verdictsInTime.note(tracked, undefined);
   context.causes.note(tracked, undefined);
 }
 

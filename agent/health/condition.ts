@@ -1,13 +1,23 @@
 import type { Json, JsonObject, KubeObject } from "#proto/object.ts";
 
 /** kstatus's words (cli-utils, pkg/kstatus), with the reason a person would look up. */
-export type Health = { readonly state: HealthState; readonly reason: string };
+export type Health = {
+  readonly state: HealthState;
+  readonly reason: string;
+  /** When it is another by time alone, if nothing is written before; epoch milliseconds. */
+  readonly changesAtMs?: number;
+};
 export type HealthState = "Current" | "InProgress" | "Failed" | "Terminating" | "NotFound" | "Unknown";
 
 /** One for all that are well: thousands of objects are, at each moment. */
 const well: Health = { state: "Current", reason: "" };
 export const current = (reason = ""): Health => (reason === "" ? well : { state: "Current", reason });
 export const inProgress = (reason: string): Health => ({ state: "InProgress", reason });
+/** In progress until then, and failed from then on; in progress without an end when nobody knows since when (NaN). */
+export function inProgressUntil(changesAtMs: number, nowMs: number, inTime: string, late = inTime): Health {
+  if (nowMs >= changesAtMs) return failed(late);
+  return Number.isNaN(changesAtMs) ? inProgress(inTime) : { state: "InProgress", reason: inTime, changesAtMs };
+}
 export const failed = (reason: string): Health => ({ state: "Failed", reason });
 export const unknown = (reason: string): Health => ({ state: "Unknown", reason });
 

@@ -8,6 +8,7 @@ import {
   explain,
   failed,
   inProgress,
+  inProgressUntil,
   section,
   text,
   type Health,
@@ -63,7 +64,7 @@ export function autoscalerHealth(object: KubeObject, nowMs: number): Health {
   const active = conditions.get("ScalingActive");
   for (const condition of [able, active]) {
     if (condition?.status !== "False" || !/^(?:Failed|Invalid|Ambiguous)/.test(condition.reason)) continue;
-    return nowMs - condition.atMs >= metricsGraceMs ? failed(explain(condition)) : inProgress(explain(condition));
+    return inProgressUntil(condition.atMs + metricsGraceMs, nowMs, explain(condition));
   }
   // ScalingDisabled: its target has no replicas, as somebody wanted it.
   return current(active?.status === "False" ? explain(active) : "");

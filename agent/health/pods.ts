@@ -8,6 +8,7 @@ import {
   explain,
   failed,
   inProgress,
+  inProgressUntil,
   section,
   text,
   unknown,
@@ -39,7 +40,7 @@ export function podHealth(object: KubeObject, nowMs: number): Health {
   if (waiting !== undefined) return waiting.isHopeless ? failed(waiting.text) : inProgress(waiting.text);
   const scheduled = conditions.get("PodScheduled");
   if (scheduled?.status === "False" && scheduled.reason === "Unschedulable")
-    return nowMs - scheduled.atMs >= schedulingGraceMs ? failed(explain(scheduled)) : inProgress(explain(scheduled));
+    return inProgressUntil(scheduled.atMs + schedulingGraceMs, nowMs, explain(scheduled));
   const ready = conditions.get("Ready");
   if (phase === "Running") return inProgress(ready?.message ? `is not ready: ${ready.message}` : "is not ready");
   return inProgress(scheduled?.reason === "SchedulingGated" ? explain(scheduled) : "is starting");

@@ -8,6 +8,7 @@ import {
   explain,
   failed,
   inProgress,
+  inProgressUntil,
   section,
   text,
   type Health,
@@ -36,11 +37,11 @@ export function deploymentHealth(object: KubeObject, nowMs: number): Health {
   if (rolling === undefined) return current();
   if (spec["paused"] === true) return inProgress(`its rollout is paused: ${rolling.reason}`);
   const deadlineSeconds = count(spec["progressDeadlineSeconds"], 600);
-  const since = progressedAtMs(object);
-  const isLate = nowMs - since > deadlineSeconds * 1000 + deadlineGraceMs;
-  if (deadlineSeconds !== noDeadline && progressing !== undefined && underWay.has(progressing.reason) && isLate)
-    return failed(`no progress for more than ${deadlineSeconds} s: ${rolling.reason}`);
-  return rolling;
+  const untilMs = progressedAtMs(object) + deadlineSeconds * 1000 + deadlineGraceMs + 1;
+  const hasDeadline = deadlineSeconds !== noDeadline && progressing !== undefined && underWay.has(progressing.reason);
+  if (!hasDeadline) return rolling;
+  const late = `no progress for more than ${deadlineSeconds} s: ${rolling.reason}`;
+  return inProgressUntil(untilMs, nowMs, rolling.reason, late);
 }
 
 function progressedAtMs(object: KubeObject): number {
