@@ -38,6 +38,8 @@ export type RunEntry = EntryKey & {
   /** Content key sealed to this cluster's X25519 key (`sealKey`). */
   readonly sealedKey: Uint8Array;
   readonly delivery: Delivery;
+  /** SHA-256, in hex, of what the bundle was rendered from; the hub's own word to itself. */
+  readonly inputs?: string;
 };
 
 /** Keep what runs: nothing new is applied, nothing is pruned, drift is healed to the last good bundle. */

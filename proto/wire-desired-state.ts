@@ -73,6 +73,7 @@ function kindToWire(entry: Entry): WireEntry["kind"] {
           sealedKey: Buffer.from(entry.sealedKey),
           delivery: deliveryToWire(entry.delivery),
           objects: entry.objects,
+          inputs: Buffer.from(entry.inputs ?? "", "hex"),
         },
       };
     case "hold":
@@ -101,6 +102,7 @@ function entryFromWire(wire: WireEntry): Entry {
         objects: run.objects,
         sealedKey: run.sealedKey,
         delivery: deliveryFromWire(run.delivery),
+        ...(run.inputs.length > 0 && { inputs: hex(run.inputs) }),
       };
     }
     case "hold":

@@ -472,3 +472,28 @@ test("an Application may follow something else than its environment", () => {
   expect(told({ head, applications }, s1)).toBe("run 1");
   expect(asked).toEqual([follow]);
 });
+
+test("what the same files and settings rendered to before runs on when they give something else now", () => {
+  const inputs = "a".repeat(64);
+  const signed = new Map<ClusterId, SignedEntry[]>([[s1, [{ ...runs(staging, r1), inputs }]]]);
+  const report = (): Delivery => ({ ...policy, drift: "report" });
+  const given = (now: string): Inputs => ({
+    ...base,
+    signed,
+    delivery: report,
+    rendered: ({ revision }) => ({ ok: true, digest: digests.get(revision)!, inputs: now }),
+  });
+  const entryOf = (now: string) => {
+    const { desired, waiting } = decide(given(now));
+    return {
+      entry: desired.get(s1)![0],
+      reasons: waiting.flatMap(({ cluster, because }) => (cluster === s1 ? because : [])),
+    };
+  };
+  // What people say of it beside its content still reaches it.
+  expect(entryOf(inputs)).toMatchObject({
+    entry: { kind: "run", revision: r1, digest: digests.get(r1), delivery: { drift: "report" } },
+    reasons: [expect.stringContaining("2222222 does not render to the same again") as string],
+  });
+  expect(entryOf("b".repeat(64))).toMatchObject({ entry: { revision: r2, digest: digests.get(r2) }, reasons: [] });
+});

@@ -142,9 +142,19 @@ function run(
     draft.waiting.push({ ...key, cluster, because: `${revision.slice(0, 7)} does not render: ${outcome.because}` });
     return { ...key, kind: "hold", because: outcome.because };
   }
+  const { digest, inputs } = outcome;
   const delivery = { ...policy(draft, key, cluster), allowPrune };
-  return { ...key, kind: "run", revision, digest: outcome.digest, delivery };
+  const signed = signedRun(key, cluster, draft.inputs);
+  if (signed !== undefined && inputs !== undefined && signed.inputs === inputs && signed.digest !== digest) {
+    // A hub that lost what it rendered must not write what nobody asked for.
+    draft.waiting.push({ ...key, cluster, because: otherwise(revision, signed.digest, digest) });
+    return { ...asRun(signed), delivery };
+  }
+  return { ...key, kind: "run", revision, digest, delivery, ...(inputs !== undefined && { inputs }) };
 }
+
+const otherwise = (revision: Revision, before: string, now: string): string =>
+  `${revision.slice(0, 7)} does not render to the same again: the same files and settings gave ${before.slice(0, 12)}, which runs on, and now ${now.slice(0, 12)}. Something in the chart depends on the time or on chance: give it in values, or name its object under spec.source.helm.once`;
 
 /** The signed bundle, with what must reach a cluster even while its wave is closed: exceptions and freezes of healing. */
 function keep(draft: Draft, signed: SignedRun, cluster: ClusterId): DecidedRun {

@@ -109,6 +109,8 @@ export type DecidedRun = EntryKey & {
   readonly revision: Revision;
   readonly digest: BundleDigest;
   readonly delivery: Delivery;
+  /** What the bundle was rendered from, where that is known. */
+  readonly inputs?: string;
 };
 export type DecidedEntry = DecidedRun | Exclude<Entry, { kind: "run" }>;
 /** `signedAs`: the revision that its document names, where `revision` came later and gave the same digest. */
@@ -124,7 +126,8 @@ export type SeenReceipt = EntryKey & {
 
 export type Target = EntryKey & { readonly revision: Revision; readonly cluster: ClusterId };
 export type Outcome =
-  | { readonly ok: true; readonly digest: BundleDigest }
+  /** `inputs`: of what it was rendered, as far as a hub can tell it again; the same should give the same digest. */
+  | { readonly ok: true; readonly digest: BundleDigest; readonly inputs?: string }
   | { readonly ok: false; readonly because: string };
 
 /** Why something is not where people asked it to be, in words for them. */

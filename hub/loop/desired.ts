@@ -158,9 +158,9 @@ export class DesiredStates {
 
   #withRevision(cluster: ClusterId, entry: Entry): SignedEntry {
     if (entry.kind !== "run") return entry;
-    const { kind, application, environment, revision, digest, delivery } = entry;
+    const { kind, application, environment, revision, digest, delivery, inputs } = entry;
     const same = this.#sameDigest.get(`${cluster}/${keyOf(entry)}`);
-    const known = { kind, application, environment, digest, delivery };
+    const known = { kind, application, environment, digest, delivery, ...(inputs !== undefined && { inputs }) };
     return same === undefined || same === revision
       ? { ...known, revision }
       : { ...known, revision: same, signedAs: revision };

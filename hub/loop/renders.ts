@@ -136,7 +136,7 @@ export function createRenders(options: RendersOptions): Renders {
       if (name === undefined) continue;
       const known = results.get(name);
       if (known !== undefined && bundles.has(known.digest)) {
-        settle(job, { ok: true, digest: known.digest }, known.note);
+        settle(job, { ok: true, digest: known.digest, inputs: name }, known.note);
         return true;
       }
       const found = await kept.get(name);
@@ -144,7 +144,7 @@ export function createRenders(options: RendersOptions): Renders {
       await publishable(found.rendered);
       const note = noteOf(found.rendered, found.choice);
       remember(results, name, { digest: found.rendered.digest, note });
-      settle(job, { ok: true, digest: found.rendered.digest }, note);
+      settle(job, { ok: true, digest: found.rendered.digest, inputs: name }, note);
       return true;
     }
     return false;
@@ -206,11 +206,11 @@ export function createRenders(options: RendersOptions): Renders {
       const { application, revision } = target;
       log.info({ application, revision, folder: wanted.folder, ...choice }, "rendered a folder");
       await publishable(rendered);
-      const outcome = { ok: true, digest: rendered.digest } as const;
       const note = noteOf(rendered, choice);
-      settle(job, outcome, note);
       const settings = settingsFor(job);
       const name = nameOf(settings, shape, await seenOf(job, shape.paths, seen));
+      const outcome: Outcome = { ok: true, digest: rendered.digest, ...(name !== undefined && { inputs: name }) };
+      settle(job, outcome, note);
       if (name === undefined) return outcome;
       remember(results, name, { digest: rendered.digest, note });
       await kept.keep(settings, shape, name, { rendered, choice });

@@ -115,6 +115,11 @@ export interface Run {
   sealedKey: Buffer;
   delivery: Delivery | undefined;
   objects: number;
+  /**
+   * SHA-256 of what the bundle was rendered from: settings, and the ids of what was read. The same must give the same digest,
+   * or a hub that is rebuilt would write. Empty where it is not known; agents take no notice of it.
+   */
+  inputs: Buffer;
 }
 
 export interface Hold {
@@ -908,6 +913,7 @@ function createBaseRun(): Run {
     sealedKey: Buffer.alloc(0),
     delivery: undefined,
     objects: 0,
+    inputs: Buffer.alloc(0),
   };
 }
 
@@ -933,6 +939,9 @@ export const Run: MessageFns<Run> = {
     }
     if (message.objects !== 0) {
       writer.uint32(56).uint32(message.objects);
+    }
+    if (message.inputs.length !== 0) {
+      writer.uint32(66).bytes(message.inputs);
     }
     return writer;
   },
@@ -1006,6 +1015,14 @@ export const Run: MessageFns<Run> = {
             message.objects = reader.uint32();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.inputs = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1032,6 +1049,7 @@ export const Run: MessageFns<Run> = {
       ? Delivery.fromPartial(object.delivery)
       : undefined;
     message.objects = object.objects ?? 0;
+    message.inputs = object.inputs ?? Buffer.alloc(0);
     return message;
   },
 };
