@@ -29,6 +29,21 @@ describe("a policy that changes", () => {
     await world.until(async () => (await world.value(a, "metadata.annotations.note")) === undefined);
   });
 
+  test("to strict, called off by a newer document that is strict too", async () => {
+    await using world = await open();
+    const a = settings(world, "a", { level: "1" });
+    await world.take(world.documents.run("shop", [a]));
+    await world.edit(a, { "metadata.annotations": { note: "x" } });
+    await world.engine.settled();
+    // Never ready: the next wave waits for it.
+    const wave = settings(world, "later", {}, { "plumbline.dev/wave": "1" });
+    const strict = { strict: true, timeoutMs: 60_000 };
+    give(world, world.documents.run("shop", [a, deployment(world, "web"), wave], strict));
+    await world.until(async () => isThere(world, deployment(world, "web")));
+    await world.take(world.documents.run("shop", [a], strict));
+    await world.until(async () => (await world.value(a, "metadata.annotations.note")) === undefined);
+  });
+
   test("to strict with the revision that an agent has written already, and not remembered", async () => {
     await using world = await open();
     const [a, newer] = [settings(world, "a", { level: "1" }), settings(world, "a", { level: "2" })];

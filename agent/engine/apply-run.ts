@@ -1,25 +1,16 @@
 import { stagesOf } from "#agent/apply/order.ts";
-import type { Head, HooksDone, Owned } from "#agent/state/head.ts";
+import type { Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { canonicalJson } from "#proto/json.ts";
 import { lookAgain, lookAtMarked, lookAtYielded, takeFromOthers } from "./after-apply.ts";
-import {
-  applyStage,
-  describeProblems,
-  notCurrent,
-  retryPassing,
-  untilHealthy,
-  watchKnownKinds,
-  type Work,
-} from "./apply-objects.ts";
+import { applyStage, describeProblems, notCurrent, retryPassing, untilHealthy, type Work } from "./apply-objects.ts";
 import type { Bundle } from "./bundles.ts";
 import { record, saveHead, type Context } from "./context.ts";
 import { deleteLeftovers } from "./hook-objects.ts";
-import { hooksDone, madeWith } from "./hook-record.ts";
-import { isTraced } from "./traces.ts";
 import { HookFailed, runHooks, type BundleRun } from "./hooks.ts";
+import { beginWithHooks, bothDone, intend } from "./intent.ts";
 import { hasLeftovers, isNamed, leaveAsItIs, sameRun, takeBundleIntoUse } from "./leave-applied.ts";
-import { settle, track, type ApplicationState, type Model } from "./model.ts";
+import { settle, type ApplicationState } from "./model.ts";
 import { pruneSurplus } from "./prune-surplus.ts";
 import { lookAtOthers } from "./refused.ts";
 
@@ -44,13 +35,16 @@ export async function applyRun(
   application.problems = new Map();
   const before = application.bundle;
   const run: BundleRun = { context, application, entry, bundle, signal };
-  const isOtherPolicy = canonicalJson(application.head?.run?.delivery ?? null) !== canonicalJson(entry.delivery);
+  const isOther = canonicalJson(application.head?.run?.delivery ?? null) !== canonicalJson(entry.delivery);
+  // Also when what began it is called off: the intent of that has the new policy already.
+  if (isOther) application.isPolicyNew = true;
   try {
     const said = await applyAll(run);
     if (application.problems.size > 0) return await giveUp(run);
     await finish(context, application, entry, before, bundle);
-    if (isOtherPolicy) lookAgain(context, application);
+    if (application.isPolicyNew) lookAgain(context, application);
     else lookAtYielded(context, application);
+    application.isPolicyNew = false;
     application.applied = bundle;
     bundle.forget();
     application.lastAppliedAtMs = context.clock.now();
@@ -172,11 +166,10 @@ async function finish(
   bundle: Bundle,
 ): Promise<void> {
   const { environment } = entry;
-  const made = entry.delivery.prune.enabled
-    ? await withoutHooksGone(context, application, bundle)
-    : application.head!.made;
+  const { made = {} } = application.head!;
+  const left = entry.delivery.prune.enabled ? await withoutHooksGone(context, application, bundle) : made;
   if (before !== bundle) before?.forget();
-  await saveHead(context, application, { ...application.head!, environment, run: entry, complete: true, ...of(made) });
+  await saveHead(context, application, { ...application.head!, environment, run: entry, complete: true, made: left });
   tellRecovered(context, application);
   takeFromOthers(context, application);
   lookAtMarked(context, application, "isUnjudged", "isRefused");
@@ -187,7 +180,7 @@ async function withoutHooksGone(
   context: Context,
   application: ApplicationState,
   bundle: Bundle,
-): Promise<Head["made"]> {
+): Promise<Readonly<Record<string, string>>> {
   const made = Object.entries(application.head!.made ?? {});
   const gone = made.filter(([key]) => !isNamed(bundle, key));
   const deleted = await deleteLeftovers(context, application, gone);
@@ -204,87 +197,5 @@ function tellRecovered(context: Context, application: ApplicationState): void {
   record(context, application, { $case: "notice", value: { text } });
 }
 
-/** A first apply that begins with hooks: what they leave is found again by the bundle, so that is stored before them. */
-async function beginWithHooks(
-  context: Context,
-  application: ApplicationState,
-  entry: RunEntry,
-  bundle: Bundle,
-): Promise<void> {
-  if (application.head !== undefined || bundle.phases.size === 0) return;
-  application.isTraced = await isTraced(context, application, bundle);
-  if (!bundle.phases.has("pre")) return;
-  await intend(context, application, entry, bundle, new Set());
-  takeBundleIntoUse(application, bundle);
-}
-
-const hooksOf = ({ phases }: Bundle, hooks: HooksDone): { hooks?: HooksDone } => (phases.size === 0 ? {} : { hooks });
-const of = (made: Head["made"]): Pick<Head, "made"> => (made === undefined ? {} : { made });
-
 const needsApply = (owned: Owned | undefined, hash: string): boolean =>
   owned === undefined || owned.baseline === null || owned.applied !== hash;
-
-/** What is about to happen is written down first. Watches only read: they begin while it is written. */
-async function intend(
-  context: Context,
-  application: ApplicationState,
-  entry: RunEntry,
-  bundle: Bundle,
-  todo: ReadonlySet<string>,
-): Promise<void> {
-  const wanted = [...todo].map((key) => bundle.desired().get(key)!.object);
-  await bothDone(writeIntent(context, application, entry, bundle, todo), watchKnownKinds(context, wanted));
-}
-
-/** So that a crash in the middle orphans nothing and tells no false drift: the bundle first, then the head that names it. */
-async function writeIntent(
-  context: Context,
-  application: ApplicationState,
-  entry: RunEntry,
-  bundle: Bundle,
-  todo: ReadonlySet<string>,
-): Promise<void> {
-  if (application.head?.run?.address !== entry.address)
-    await context.store.saveSlices(entry.address, bundle.slices, context.signal);
-  const inventory = new Map(application.head?.inventory);
-  for (const key of todo) {
-    const { object, once: isOnce } = bundle.desired().get(key)!;
-    const { apiVersion } = object;
-    const before = inventory.get(key) ?? ownedByAnother(context.model, application, key);
-    const { uid = "", applied = "", yielded, once = isOnce } = before ?? {};
-    inventory.set(key, {
-      apiVersion,
-      uid,
-      applied,
-      baseline: null,
-      ...(yielded === undefined ? {} : { yielded }),
-      ...(once === undefined ? {} : { once }),
-    });
-    track(context.model, key, application.name);
-  }
-  const { name, environment } = { name: application.name, environment: entry.environment };
-  // In force before it is stored: what a heal learns meanwhile goes into this inventory, and is not lost with the last one.
-  const hooks = hooksDone(application, bundle);
-  application.head = {
-    application: name,
-    environment,
-    run: entry,
-    complete: false,
-    inventory,
-    ...hooksOf(bundle, hooks),
-    ...of(bundle.hookKeys.size === 0 ? application.head?.made : madeWith(application, bundle)),
-  };
-  await saveHead(context, application, application.head);
-}
-
-/** Ends when both have ended, so that nothing goes on behind the back of whoever tries again. */
-async function bothDone(...works: readonly Promise<void>[]): Promise<void> {
-  for (const ended of await Promise.allSettled(works)) if (ended.status === "rejected") throw ended.reason as Error;
-}
-
-/** An object that moves here from another Application keeps what is known of it: it is no first contact. */
-function ownedByAnother(model: Model, application: ApplicationState, key: string): Owned | undefined {
-  for (const other of model.applications.values())
-    if (other !== application && other.head?.inventory.has(key)) return other.head.inventory.get(key);
-  return undefined;
-}

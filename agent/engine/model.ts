@@ -71,6 +71,8 @@ export type ApplicationState = {
   problems: Map<string, Problem>;
   /** Applications whose change may end this one's waiting. */
   waitsFor: ReadonlySet<string>;
+  /** It came with an apply that has not ended yet: then all is looked at that it may be about. */
+  isPolicyNew: boolean;
   /** Keys that the running reconcile will apply itself: healing leaves them alone. */
   applying: Set<string>;
   /** Calls the running reconcile off, because something newer is wanted. */
@@ -147,6 +149,7 @@ export function applicationOf(model: Model, name: ApplicationName): ApplicationS
     reason: "",
     problems: new Map(),
     waitsFor: new Set(),
+    isPolicyNew: false,
     applying: new Set(),
     run: undefined,
     currentSince: undefined,

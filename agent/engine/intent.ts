@@ -1,0 +1,91 @@
+import type { Head, HooksDone, Owned } from "#agent/state/head.ts";
+import type { RunEntry } from "#proto/desired-state.ts";
+import { watchKnownKinds } from "./apply-objects.ts";
+import type { Bundle } from "./bundles.ts";
+import { saveHead, type Context } from "./context.ts";
+import { hooksDone, madeWith } from "./hook-record.ts";
+import { takeBundleIntoUse } from "./leave-applied.ts";
+import { track, type ApplicationState, type Model } from "./model.ts";
+import { isTraced } from "./traces.ts";
+
+/** A first apply that begins with hooks: what they leave is found again by the bundle, so that is stored before them. */
+export async function beginWithHooks(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+): Promise<void> {
+  if (application.head !== undefined || bundle.phases.size === 0) return;
+  application.isTraced = await isTraced(context, application, bundle);
+  if (!bundle.phases.has("pre")) return;
+  await intend(context, application, entry, bundle, new Set());
+  takeBundleIntoUse(application, bundle);
+}
+
+/** What is about to happen is written down first. Watches only read: they begin while it is written. */
+export async function intend(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+  todo: ReadonlySet<string>,
+): Promise<void> {
+  const wanted = [...todo].map((key) => bundle.desired().get(key)!.object);
+  await bothDone(writeIntent(context, application, entry, bundle, todo), watchKnownKinds(context, wanted));
+}
+
+/** So that a crash in the middle orphans nothing and tells no false drift: the bundle first, then the head that names it. */
+async function writeIntent(
+  context: Context,
+  application: ApplicationState,
+  entry: RunEntry,
+  bundle: Bundle,
+  todo: ReadonlySet<string>,
+): Promise<void> {
+  if (application.head?.run?.address !== entry.address)
+    await context.store.saveSlices(entry.address, bundle.slices, context.signal);
+  const inventory = new Map(application.head?.inventory);
+  for (const key of todo) {
+    const { object, once: isOnce } = bundle.desired().get(key)!;
+    const { apiVersion } = object;
+    const before = inventory.get(key) ?? ownedByAnother(context.model, application, key);
+    const { uid = "", applied = "", yielded, once = isOnce } = before ?? {};
+    inventory.set(key, {
+      apiVersion,
+      uid,
+      applied,
+      baseline: null,
+      ...(yielded === undefined ? {} : { yielded }),
+      ...(once === undefined ? {} : { once }),
+    });
+    track(context.model, key, application.name);
+  }
+  const { name, environment } = { name: application.name, environment: entry.environment };
+  // In force before it is stored: what a heal learns meanwhile goes into this inventory, and is not lost with the last one.
+  const hooks = hooksDone(application, bundle);
+  application.head = {
+    application: name,
+    environment,
+    run: entry,
+    complete: false,
+    inventory,
+    ...hooksOf(bundle, hooks),
+    ...madeOf(bundle.hookKeys.size === 0 ? application.head?.made : madeWith(application, bundle)),
+  };
+  await saveHead(context, application, application.head);
+}
+
+/** An object that moves here from another Application keeps what is known of it: it is no first contact. */
+function ownedByAnother(model: Model, application: ApplicationState, key: string): Owned | undefined {
+  for (const other of model.applications.values())
+    if (other !== application && other.head?.inventory.has(key)) return other.head.inventory.get(key);
+  return undefined;
+}
+
+const hooksOf = ({ phases }: Bundle, hooks: HooksDone): { hooks?: HooksDone } => (phases.size === 0 ? {} : { hooks });
+const madeOf = (made: Head["made"]): Pick<Head, "made"> => (made === undefined ? {} : { made });
+
+/** Ends when both have ended, so that nothing goes on behind the back of whoever tries again. */
+export async function bothDone(...works: readonly Promise<void>[]): Promise<void> {
+  for (const ended of await Promise.allSettled(works)) if (ended.status === "rejected") throw ended.reason as Error;
+}
