@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { failing, type Failing } from "./failing.ts";
 import { applications, policy, type ApplicationName, type Policy } from "./policy.ts";
 import { names } from "./pool.ts";
 
@@ -19,9 +20,6 @@ export type Command =
   | { readonly do: "cutWatches" | "expireWatches" | "silence" | "kill" }
   | { readonly do: "killAt"; readonly write: number; readonly moment: "before" | "after" }
   | { readonly do: "wait"; readonly ms: number };
-
-export const failing = ["403", "409", "422", "429", "500", "503", "cut", "timeoutAfterWrite"] as const;
-export type Failing = (typeof failing)[number];
 
 const application = fc.constantFrom(...applications);
 const object = fc.constantFrom(...names);

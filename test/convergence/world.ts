@@ -1,5 +1,3 @@
-import type { ObjectAddress } from "#agent/cluster/cluster.ts";
-import { ApiError } from "#agent/cluster/errors.ts";
 import { createSimulatedCluster, type SimulatedCluster } from "#agent/cluster/simulated/simulated.ts";
 import { startEngine, type Engine } from "#agent/engine/engine.ts";
 import { Journal } from "#agent/report/journal.ts";
@@ -8,15 +6,15 @@ import { openTelemetry, type Telemetry } from "#lib/telemetry.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import type { ApplicationStatus } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { clusterId } from "#proto/ids.ts";
-import { refOf, type KubeObject } from "#proto/object.ts";
 import { Documents } from "#test/harness/documents.ts";
-import type { Command, Failing } from "./commands.ts";
+import type { Command } from "./commands.ts";
+import { faultOf, isRefusal, type Failing } from "./failing.ts";
 import { Hub } from "./hub.ts";
 import { lifeOn, type Life } from "./mortal.ts";
 import { differences } from "./outcome.ts";
+import { addressOf, makeStranger, meddleWith, standing, strangerAddress } from "./people.ts";
 import { place } from "./place.ts";
 import { applications, type ApplicationName } from "./policy.ts";
-import { meddle, pool, strangeLabel } from "./pool.ts";
 import { createRules, type Rules } from "./rules.ts";
 
 const agentNamespace = "plumbline-agent";
@@ -159,21 +157,10 @@ export class World {
   }
 
   #meddle(how: "edit" | "unlabel" | "delete" | "mark", name: string): void {
-    const there = this.#live(name);
-    if (there === undefined || there.metadata.deletionTimestamp !== undefined) return;
+    if (standing(this.simulated, name) === undefined) return;
     // Without its label an object that no inventory confirms is a stranger's, and is left there for good, by rule.
     if (how === "unlabel" && !this.#isConfirmed(name)) return;
-    const address = addressOf(pool[name]!(0));
-    if (how === "delete") return this.simulated.remove(address);
-    this.simulated.edit(
-      address,
-      (object) => {
-        if (how === "edit") return meddle(object);
-        if (how === "mark") return void (object.metadata.labels = { ...object.metadata.labels, [strangeLabel]: "yes" });
-        delete object.metadata.labels?.["plumbline.dev/agent"];
-      },
-      { manager: "kubectl-edit" },
-    );
+    meddleWith(this.simulated, how, name);
   }
 
   #isConfirmed(object: string): boolean {
@@ -185,19 +172,14 @@ export class World {
   async #stranger(name: string): Promise<void> {
     if (this.#strangers.has(name)) return;
     this.#strangers.add(name);
-    // Labelled as ours, as a copy of one of our objects is.
-    const labels = { "plumbline.dev/agent": this.hub.documents.cluster };
-    const { apiVersion, kind, namespace } = strangerAddress(name);
-    await this.simulated
-      .connect("kubectl")
-      .create({ apiVersion, kind, metadata: { name: `stranger-${name}`, namespace, labels }, data: { a: "1" } });
+    await makeStranger(this.simulated, name, this.hub.documents.cluster);
   }
 
   #fail(verb: string, kind: Failing, times: number): void {
     const matches = (request: { manager: string; verb: string; namespace: string }): boolean => {
       if (request.manager !== "plumbline" || request.verb !== verb) return false;
-      if ((kind === "403" || kind === "422") && request.namespace === agentNamespace) return false;
-      if (kind === "403" || kind === "422") this.#refusals += 1;
+      if (isRefusal(kind) && request.namespace === agentNamespace) return false;
+      if (isRefusal(kind)) this.#refusals += 1;
       return true;
     };
     this.simulated.fail(matches, faultOf(kind), times);
@@ -246,26 +228,4 @@ export class World {
     }
     return work;
   }
-
-  #live(name: string): KubeObject | undefined {
-    return this.simulated.get(addressOf(pool[name]!(0)));
-  }
-}
-
-const strangerAddress = (name: string): ObjectAddress => ({
-  apiVersion: "v1",
-  group: "",
-  kind: "ConfigMap",
-  namespace: place,
-  name: `stranger-${name}`,
-});
-const addressOf = (object: KubeObject): ObjectAddress => ({ ...refOf(object), apiVersion: object.apiVersion });
-
-function faultOf(kind: Failing): Error | "timeoutAfterWrite" {
-  if (kind === "timeoutAfterWrite") return kind;
-  if (kind === "cut") return new TypeError("fetch failed: the connection was cut");
-  const status = Number(kind);
-  const reason =
-    { 403: "Forbidden", 409: "Conflict", 422: "Invalid", 429: "TooManyRequests" }[status] ?? "InternalError";
-  return new ApiError(status, { reason, message: `${kind} as scripted` }, status === 429 ? "1" : undefined);
 }
