@@ -1,9 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { mkdtempDisposable, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openBundle } from "#proto/bundle.ts";
 import { sha256Hex } from "#proto/json.ts";
+import { createAuthority } from "#test/harness/authority.ts";
 import { packChart } from "#test/harness/chart-archive.ts";
 import {
   indexOf,
@@ -163,6 +165,49 @@ describe("a chart of a Helm repository", () => {
     await kitchen.commit({ "fleet/r.yaml": repository("helm", helm.url, { credentials: { file } }) });
     expect(await said()).toBe("guarded");
     expect(elsewhere.requests).toEqual([{ path: "/web.tgz?signature=secret", authorization: undefined }]);
+  });
+
+  test("behind an authority of one's own, which asks for a certificate, is fetched with both; its archive elsewhere without the latter", async () => {
+    await using folder = await mkdtempDisposable(join(tmpdir(), "plumbline-tls-"));
+    const put = async (name: string, text: string): Promise<{ file: string }> => {
+      await writeFile(join(folder.path, name), text);
+      return { file: join(folder.path, name) };
+    };
+    const [authority, clients] = await Promise.all([createAuthority(), createAuthority()]);
+    const { keyPem, certificatePem } = await authority.issue("CN=charts", { ips: ["127.0.0.1"] });
+    const server = { key: keyPem, cert: certificatePem };
+    await using guarded = await startHelmRepository({ ...server, ca: clients.certificatePem, requestCert: true });
+    // It asks for one, too, and lets in whoever has none.
+    await using store = await startHelmRepository({ ...server, requestCert: true, rejectUnauthorized: false });
+    const archive = web("by certificate");
+    guarded.files.set("/charts/index.yaml", indexOf("web", "1.2.3", archive, `https://${store.origin}/web.tgz`));
+    store.files.set("/web.tgz", archive);
+    const own = await clients.issue("CN=hub");
+    const ca = { file: join(folder.path, "ca.pem") };
+    const clientCertificate = {
+      certificate: await put("hub.pem", own.certificatePem),
+      key: await put("hub.key", own.keyPem),
+    };
+    const trying = async (more: object): Promise<string> => {
+      await kitchen.commit({
+        ...at(),
+        "fleet/r.yaml": repository("helm", guarded.url, more),
+        "README.md": randomUUID(),
+      });
+      return said();
+    };
+    expect(await trying({})).toMatch(/index\.yaml: .*certificate/);
+    expect(await trying({ ca })).toBe("spec.source.helm.chart: ca of the Repository charts: its file cannot be read");
+    await put("ca.pem", clients.certificatePem);
+    expect(await trying({ ca, clientCertificate })).toMatch(/index\.yaml: .*certificate/);
+    await put("ca.pem", authority.certificatePem);
+    expect(await trying({ ca })).toMatch(/index\.yaml: /);
+    expect(guarded.requests).toEqual([]);
+    expect(await trying({ ca, clientCertificate })).toBe("by certificate");
+    expect([guarded.requests[0]?.client, store.requests]).toEqual([
+      "hub",
+      [{ path: "/web.tgz", authorization: undefined, client: undefined }],
+    ]);
   });
 
   test.each<[string, () => void, RegExp]>([

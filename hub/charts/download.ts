@@ -1,8 +1,10 @@
+import { rootCertificates } from "node:tls";
 import { lookup, type LookupAddress, type LookupAllOptions } from "node:dns";
 import type { LookupFunction } from "node:net";
 import { Agent, request } from "undici";
 import { AddressRefused, checkAddress, isInternal, redact } from "#hub/git/address.ts";
 import { reasonOf } from "#lib/log.ts";
+import { sha256Hex } from "#proto/json.ts";
 import { readAtMost } from "#lib/read-at-most.ts";
 
 /** Connecting and waiting for the first byte; a server that is slower is tried again later. */
@@ -22,7 +24,16 @@ export type Answer = {
   readonly body: Buffer;
 };
 
+/** PEM text; `ca` stands for the system's authorities. */
+export type Certificates = {
+  readonly ca?: string | string[];
+  readonly cert?: string;
+  readonly key?: string;
+};
+
 export type DownloadOptions = {
+  /** How the repository's own server is known, and knows us. */
+  readonly tls?: Certificates | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   readonly maxBytes: number;
   /**
@@ -42,17 +53,39 @@ type Resolve = (
 /** GET, by the rules for repositories: https, no internal host unless it is allowed by name. Throws ChartUnavailable. */
 export type Download = AsyncDisposable & ((address: string, options: DownloadOptions) => Promise<Answer>);
 
+/** Sets of certificates at once: each Repository may have its own, and older ones are closed. */
+const maxAgents = 16;
+
 export function createDownload(
   allowedHosts: ReadonlySet<string>,
   signal: AbortSignal,
   resolve: Resolve = (hostname, options, found) => lookup(hostname, options, found),
 ): Download {
-  const agent = new Agent({
-    connect: { lookup: guarded(allowedHosts, resolve), timeout: patienceMs },
-    headersTimeout: patienceMs,
-    bodyTimeout: patienceMs,
-  });
-  const once = async (url: URL, headers: DownloadOptions["headers"], maxBytes: number): Promise<Answer> => {
+  const agents = new Map<string, Agent>();
+  const agentFor = (tls: Certificates = {}): Agent => {
+    const name = sha256Hex(JSON.stringify(tls));
+    const agent =
+      agents.get(name) ??
+      new Agent({
+        connect: { ...tls, lookup: guarded(allowedHosts, resolve), timeout: patienceMs },
+        headersTimeout: patienceMs,
+        bodyTimeout: patienceMs,
+      });
+    agents.delete(name);
+    agents.set(name, agent);
+    const [oldest, unused] = agents.entries().next().value!;
+    if (agents.size > maxAgents) {
+      agents.delete(oldest);
+      void unused.close();
+    }
+    return agent;
+  };
+  const once = async (
+    url: URL,
+    headers: DownloadOptions["headers"],
+    maxBytes: number,
+    agent: Agent,
+  ): Promise<Answer> => {
     const ending = AbortSignal.any([signal, AbortSignal.timeout(wholeMs)]);
     const answer = await request(url, {
       dispatcher: agent,
@@ -66,16 +99,20 @@ export function createDownload(
   const download = async (address: string, options: DownloadOptions): Promise<Answer> => {
     let at = address;
     let { headers } = options;
+    let agent = agentFor(options.tls);
     for (let hop = 0; ; hop += 1) {
       try {
         const url = checkAddress(at, allowedHosts);
-        const answer = await once(url, headers, options.maxBytes);
+        const answer = await once(url, headers, options.maxBytes, agent);
         const { location } = answer.headers;
         if (answer.status < 300 || answer.status >= 400 || typeof location !== "string") return answer;
         if (options.mayRedirect !== true || hop === redirects)
           throw new ChartUnavailable(`sends elsewhere (${answer.status}); write the address that it sends to`);
         const next = new URL(location, url);
-        if (next.origin !== url.origin) headers = undefined;
+        if (next.origin !== url.origin) {
+          headers = undefined;
+          agent = agentFor(elsewhere(options.tls));
+        }
         at = next.href;
       } catch (error) {
         signal.throwIfAborted();
@@ -83,8 +120,14 @@ export function createDownload(
       }
     }
   };
-  return Object.assign(download, { [Symbol.asyncDispose]: () => agent.destroy() });
+  return Object.assign(download, {
+    [Symbol.asyncDispose]: async () => void (await Promise.all([...agents.values()].map((agent) => agent.destroy()))),
+  });
 }
+
+/** For a server that the repository's own points to: it may be of the same authority, or of any, and is shown no certificate. */
+export const elsewhere = ({ ca }: Certificates = {}): Certificates =>
+  ca === undefined ? {} : { ca: [...rootCertificates, ...[ca].flat()] };
 
 /** A query may hold a signature that lets in whoever has it. */
 const shown = (address: string): string => redact(address.split(/[?#]/)[0]!);

@@ -1,5 +1,5 @@
 import type { IndexAnswer, IndexQuery } from "#hub/charts/chart-index.ts";
-import { ChartUnavailable, type Answer, type Download } from "#hub/charts/download.ts";
+import { ChartUnavailable, elsewhere, type Answer, type Certificates, type Download } from "#hub/charts/download.ts";
 import { sha256Hex } from "#proto/json.ts";
 
 /** Bitnami's, the largest there is, has 20 MB. */
@@ -13,6 +13,8 @@ export type ChartRepository = {
   readonly url: string;
   /** "user:password", or a token; asked each time, so it may be rotated. */
   readonly credentials: () => Promise<string | undefined>;
+  /** The same of the certificates that it is known by, and knows us by. */
+  readonly tls: () => Promise<Certificates>;
 };
 
 export type ChartVersion = { readonly name: string; readonly version: string };
@@ -26,15 +28,17 @@ export async function fromHelmRepository(
 ): Promise<Buffer> {
   const base = `${repository.url.replace(/\/+$/, "")}/`;
   const authorization = authorizationOf(await repository.credentials());
+  const tls = await repository.tls();
   const address = `${base}index.yaml`;
-  const index = expectOk(address, await download(address, { maxBytes: indexBytes, headers: authorization }));
+  const index = expectOk(address, await download(address, { maxBytes: indexBytes, headers: authorization, tls }));
   const found = await find({ index, address, name, version });
   if (!found.ok) throw new ChartUnavailable(found.because);
   if (!URL.canParse(found.url, base)) throw new ChartUnavailable(`${address}: ${name} ${version} lies at no address`);
   const url = new URL(found.url, base);
   // Somebody else's server must not see them; as `helm pull` does without --pass-credentials.
-  const headers = url.origin === new URL(base).origin ? authorization : {};
-  const options = { maxBytes: archiveBytes, headers, mayRedirect: true };
+  const isOwn = url.origin === new URL(base).origin;
+  const shown = isOwn ? { headers: authorization, tls } : { tls: elsewhere(tls) };
+  const options = { maxBytes: archiveBytes, ...shown, mayRedirect: true };
   const archive = expectOk(url.origin + url.pathname, await download(url.href, options));
   if (found.sha256 !== null && sha256Hex(archive) !== found.sha256)
     throw new ChartUnavailable(

@@ -1,5 +1,12 @@
 import { z } from "zod";
-import { ChartUnavailable, type Answer, type Download, type DownloadOptions } from "#hub/charts/download.ts";
+import {
+  ChartUnavailable,
+  elsewhere,
+  type Answer,
+  type Certificates,
+  type Download,
+  type DownloadOptions,
+} from "#hub/charts/download.ts";
 import { archiveBytes, expectOk, type ChartRepository, type ChartVersion } from "#hub/charts/helm-repository.ts";
 import { sha256Hex } from "#proto/json.ts";
 
@@ -25,7 +32,7 @@ export async function fromOci(
   download: Download,
 ): Promise<Buffer> {
   const { base, path } = placeOf(repository.url, name);
-  const get = authorized(download, await repository.credentials());
+  const get = authorized(download, await repository.credentials(), await repository.tls());
   // A tag cannot hold a plus; Helm pushes an underscore for it.
   const address = `${base}/v2/${path}/manifests/${version.replaceAll("+", "_")}`;
   const body = expectOk(address, await get(address, { maxBytes: manifestBytes, headers: { accept: manifestType } }));
@@ -65,6 +72,7 @@ function contentOf(address: string, body: Buffer): { digest: string; size: numbe
 function authorized(
   download: Download,
   credentials: string | undefined,
+  tls: Certificates,
 ): (address: string, options: DownloadOptions) => Promise<Answer> {
   const basic =
     credentials === undefined
@@ -75,19 +83,25 @@ function authorized(
     const ask = (): Promise<Answer> =>
       download(address, {
         ...options,
+        tls,
         headers: { ...options.headers, ...(authorization === undefined ? {} : { authorization }) },
       });
     const first = await ask();
     if (first.status !== 401 || authorization !== undefined) return first;
     const challenge = String(first.headers["www-authenticate"] ?? "");
-    if (/^bearer /i.test(challenge)) authorization = `Bearer ${await tokenFor(challenge, basic, download)}`;
+    if (/^bearer /i.test(challenge))
+      authorization = `Bearer ${await tokenFor(challenge, basic, (realm, given) => download(realm, { ...given, tls: isOf(realm, address) ? tls : elsewhere(tls) }))}`;
     else if (/^basic/i.test(challenge) && basic !== undefined) authorization = basic;
     else return first;
     return await ask();
   };
 }
 
-async function tokenFor(challenge: string, basic: string | undefined, download: Download): Promise<string> {
+const isOf = (address: string, other: string): boolean => new URL(address).origin === new URL(other).origin;
+
+type Ask = (address: string, options: DownloadOptions) => Promise<Answer>;
+
+async function tokenFor(challenge: string, basic: string | undefined, download: Ask): Promise<string> {
   const fields = Object.fromEntries(
     [...challenge.matchAll(/([a-z]+)="([^"]*)"/gi)].map(([, name, value]) => [name!.toLowerCase(), value!]),
   );

@@ -1,5 +1,8 @@
 import { readFile } from "node:fs/promises";
 import type { ChartRepository } from "#hub/charts/helm-repository.ts";
+import { ChartUnavailable } from "#hub/charts/download.ts";
+import type { SecretReference } from "#hub/fleet/fields.ts";
+import { AddressRefused } from "#hub/git/address.ts";
 import type { Repository } from "#hub/fleet/fleet.ts";
 import { secretFile } from "#hub/loop/credentials.ts";
 
@@ -9,12 +12,26 @@ export function chartRepository(
   secretFolder?: string,
 ): ChartRepository | undefined {
   if (repository === undefined || repository.type === "git") return undefined;
-  const { name, type, url, credentials } = repository;
+  const { name, type, url, credentials, ca, clientCertificate } = repository;
+  const read = async (reference: SecretReference, what: string): Promise<string> => {
+    try {
+      return await readFile(secretFile(reference, secretFolder), "utf8");
+    } catch (cause) {
+      const because = cause instanceof AddressRefused ? cause.message : "its file cannot be read";
+      throw new ChartUnavailable(`${what} of the Repository ${name}: ${because}`, { cause });
+    }
+  };
   return {
     name,
     type,
     url,
-    credentials: async () =>
-      credentials === undefined ? undefined : (await readFile(secretFile(credentials, secretFolder), "utf8")).trim(),
+    credentials: async () => (credentials === undefined ? undefined : (await read(credentials, "credentials")).trim()),
+    tls: async () => ({
+      ...(ca && { ca: await read(ca, "ca") }),
+      ...(clientCertificate && {
+        cert: await read(clientCertificate.certificate, "clientCertificate.certificate"),
+        key: await read(clientCertificate.key, "clientCertificate.key"),
+      }),
+    }),
   };
 }

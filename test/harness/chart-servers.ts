@@ -1,20 +1,32 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
+import { createServer as createTlsServer, type ServerOptions } from "node:https";
 import type { AddressInfo } from "node:net";
+import { TLSSocket } from "node:tls";
 
 type Server = AsyncDisposable & {
   readonly origin: string;
-  /** Path and authorization of every request. */
-  readonly requests: { path: string; authorization: string | undefined }[];
+  /** Path and authorization of every request, and the name in the certificate that it was made with. */
+  readonly requests: { path: string; authorization: string | undefined; client?: string | undefined }[];
 };
 
-async function serve(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<Server> {
+async function serve(
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+  tls?: ServerOptions,
+): Promise<Server> {
   const requests: Server["requests"] = [];
-  const server = createServer((request, response) => {
-    requests.push({ path: request.url ?? "", authorization: request.headers.authorization });
+  const listener: RequestListener = (request, response) => {
+    const client = request.socket instanceof TLSSocket ? request.socket.getPeerCertificate().subject?.CN : undefined;
+    requests.push({
+      path: request.url ?? "",
+      authorization: request.headers.authorization,
+      client: client?.toString(),
+    });
     answer(request, response);
-  }).listen(0, "127.0.0.1");
+  };
+  const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
+  server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {
     origin: `127.0.0.1:${(server.address() as AddressInfo).port}`,
@@ -35,7 +47,7 @@ export type HelmRepository = Server & {
   authorization: string | undefined;
 };
 
-export async function startHelmRepository(): Promise<HelmRepository> {
+export async function startHelmRepository(tls?: ServerOptions): Promise<HelmRepository> {
   const files: HelmRepository["files"] = new Map();
   const settings: { authorization: string | undefined } = { authorization: undefined };
   const server = await serve((request, response) => {
@@ -45,8 +57,9 @@ export async function startHelmRepository(): Promise<HelmRepository> {
     if (found === undefined) return void response.writeHead(404).end("not here");
     if (typeof found === "object" && "location" in found) return void response.writeHead(302, found).end();
     response.end(found);
-  });
-  return Object.assign(settings, server, { files, url: `http://${server.origin}/charts` });
+  }, tls);
+  const protocol = tls === undefined ? "http" : "https";
+  return Object.assign(settings, server, { files, url: `${protocol}://${server.origin}/charts` });
 }
 
 /** The index of one version, as `helm repo index` writes it. */

@@ -45,9 +45,8 @@ export const repositorySpec = z
         path: ["credentials"],
         message: "must name the private key of the GitHub App",
       });
-    if (type !== "git")
-      for (const [name, value] of Object.entries({ ca, clientCertificate, githubApp }))
-        if (value !== undefined) context.addIssue({ code: "custom", path: [name], message: "is for Git repositories" });
+    if (type !== "git" && githubApp !== undefined)
+      context.addIssue({ code: "custom", path: ["githubApp"], message: "is for Git repositories" });
     if (!url.startsWith("ssh://")) return;
     for (const [name, value] of Object.entries({ ca, clientCertificate, githubApp }))
       if (value !== undefined) context.addIssue({ code: "custom", path: [name], message: "is for https:// addresses" });
