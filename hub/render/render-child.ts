@@ -1,5 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import type { Socket } from "node:net";
+import { framed } from "#lib/framed.ts";
 
 /** What a child may keep of its heap: the largest index of charts, 32 MiB, takes most of it; a bundle of 10 MiB some 120 MB. */
 const childMegabytes = 512;
@@ -26,17 +28,25 @@ export function startRenderChild(contentSecret: Uint8Array): RenderChild {
     execArgv: [`--max-old-space-size=${childMegabytes}`, "--max-semi-space-size=8"],
     env: {},
     serialization: "advanced",
-    // What it would say of its own end holds nothing for people.
-    stdio: ["ignore", "ignore", "ignore", "ipc"],
+    // Tasks come on its stdin, and answers go the other way. What it would say of its own end holds nothing for people.
+    stdio: ["pipe", "ignore", "ignore", "ipc"],
   });
+  const tasks = child.stdin as Socket;
   child.unref();
   child.channel?.unref();
+  tasks.unref();
   // A message to one that is just ending is lost, and its end is told.
   child.on("error", () => undefined);
-  child.send({ contentSecret }, () => undefined);
+  tasks.on("error", () => undefined);
+  const send = (message: object): void => {
+    tasks.cork();
+    for (const piece of framed(message)) tasks.write(piece);
+    tasks.uncork();
+  };
+  send({ contentSecret });
   return {
     megabytes: childMegabytes,
-    send: (message) => void child.send(message, () => undefined),
+    send,
     onMessage(hear) {
       child.on("message", hear);
       return () => void child.off("message", hear);

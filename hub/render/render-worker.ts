@@ -11,6 +11,7 @@ import { RenderRefused } from "#hub/render/render-problem.ts";
 import { doubtsInSource } from "#hub/render/source-doubts.ts";
 import { selected } from "#hub/render/selection.ts";
 import type { Rendered, RenderProblem, RenderTarget } from "#hub/render/target.ts";
+import { frameReader } from "#lib/framed.ts";
 import { BundleProblem, sealBundle } from "#proto/bundle.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 
@@ -81,12 +82,13 @@ function nothingIn({ select, files }: RenderTarget): string {
 }
 
 let contentSecret: Uint8Array | undefined;
-process.on("message", (message: Asked | { contentSecret: Uint8Array }) => {
-  if ("contentSecret" in message) {
-    ({ contentSecret } = message);
+const hear = frameReader((message) => {
+  const asked = message as Asked | { contentSecret: Uint8Array };
+  if ("contentSecret" in asked) {
+    ({ contentSecret } = asked);
     return;
   }
-  const { id, task } = message;
+  const { id, task } = asked;
   try {
     const outcome = "target" in task ? render(task.target, contentSecret!) : findInIndex(task.query);
     process.send!({ id, outcome });
@@ -95,5 +97,6 @@ process.on("message", (message: Asked | { contentSecret: Uint8Array }) => {
     process.send!({ id, outcome: { ok: false, because, isPassing: true } });
   }
 });
+process.stdin.on("data", hear);
 // Whoever asked is gone, however it ended.
 process.on("disconnect", () => process.exit());
