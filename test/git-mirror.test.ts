@@ -96,6 +96,57 @@ test("a branch that makes way for one below its name stops no fetch", async () =
   ]);
 });
 
+test("a history that older tools wrote badly is fetched and read; one that may mislead git is not", async () => {
+  await using server = await startGitServer();
+  await using folder = await mkdtempDisposable(join(tmpdir(), "plumbline-mirror-"));
+  const url = await server.createRepository("old");
+  const commit = async (...objects: readonly [type: string, content: string | Buffer][]): Promise<string> => {
+    let id = "";
+    for (const [type, content] of objects) {
+      const filled = typeof content === "string" ? content.replace("TREE", id) : content;
+      id = await server.git("old", ["hash-object", "-t", type, "-w", "--stdin", "--literally"], filled);
+    }
+    await server.git("old", ["update-ref", "refs/heads/main", id]);
+    return id;
+  };
+  const blob = Buffer.from(await server.git("old", ["hash-object", "-w", "--stdin"], "a: 1\n"), "hex");
+  const inner = await server.git(
+    "old",
+    ["hash-object", "-t", "tree", "-w", "--stdin", "--literally"],
+    Buffer.concat([Buffer.from("100644 a.yaml\0"), blob]),
+  );
+  const padded = Buffer.concat([Buffer.from("040000 deploy\0"), Buffer.from(inner, "hex")]);
+  const people = (author: string): string =>
+    `tree TREE\nauthor ${author}\ncommitter dev1 <dev1@example.com> 1200000000 +0000\n\nold\n`;
+  const mirror = await openMirror({
+    url,
+    directory: join(folder.path, "old.git"),
+    searchPath,
+    allowedHosts,
+  });
+  for (const author of [
+    "dev1 <dev1@example.com> 1200000000 +051800",
+    "dev1<dev1@example.com>1200000000 +0000",
+    "<> 01200000000 +0000",
+  ]) {
+    const old = await commit(["tree", padded], ["commit", people(author)]);
+    await server.git("old", ["update-ref", "refs/heads/other", old]);
+    await mirror.fetch();
+    expect(await mirror.head("main")).toBe(old);
+    expect((await mirror.contents(revision(old), "deploy")).map(({ path }) => path)).toEqual(["deploy/a.yaml"]);
+    expect(await mirror.log(revision(old), 1)).toMatchObject([{ subject: "old" }]);
+  }
+  const modules = Buffer.from(
+    await server.git("old", ["hash-object", "-w", "--stdin"], '[submodule "x"]\n\tpath = x\n\turl = -uext::sh\n'),
+    "hex",
+  );
+  await commit(
+    ["tree", Buffer.concat([Buffer.from("100644 .gitmodules\0"), modules])],
+    ["commit", people("dev1 <d@e.f> 1 +0000")],
+  );
+  await expect(mirror.fetch()).rejects.toThrow("gitmodulesUrl");
+});
+
 test("shows its credential to the server and to nobody else", async () => {
   const canary = `Basic ${Buffer.from("hub:canary-4711").toString("base64")}`;
   await using server = await startGitServer({ authorization: canary });

@@ -112,6 +112,15 @@ describe("refuses before anything runs, naming file and field", () => {
   });
 });
 
+test("G10 tells paths apart that differ in the case of their letters alone", async () => {
+  const built = await build("k", {
+    "k/kustomization.yaml": "resources: [A.yaml, a.yaml]",
+    "k/A.yaml": map.replace("name: a", "name: upper"),
+    "k/a.yaml": map.replace("name: a", "name: lower"),
+  });
+  expect(built).toMatch(/name: upper[^]*name: lower|name: lower[^]*name: upper/);
+});
+
 test("takes the name of a folder for nothing but a folder", async () => {
   for (const folder of ["--enable-helm", "-o=written", "-h"])
     expect(

@@ -124,10 +124,29 @@ export function failureOf(arguments_: readonly string[], complaint: string, { li
   return new GitFailed(`git ${arguments_[0]}: ${lastWords(complaint)}`);
 }
 
+/**
+ * What older writers of Git wrote into histories that nobody can mend any more, and that harms nobody: names, addresses and times of
+ * people in another form, and file modes with a zero in front. What may mislead git or us stays an error.
+ */
+const oldWriters = Object.fromEntries(
+  [
+    "badEmail",
+    "badTimezone",
+    "missingEmail",
+    "missingNameBeforeEmail",
+    "missingSpaceBeforeDate",
+    "missingSpaceBeforeEmail",
+    "multipleAuthors",
+    "zeroPaddedDate",
+    "zeroPaddedFilemode",
+  ].map((kind) => [`fetch.fsck.${kind}`, "ignore"]),
+);
+
 function environment({ config, indexFile, ssh }: GitOptions): Record<string, string> {
   const settings = Object.entries({
     "http.followRedirects": "false",
     "fetch.fsckObjects": "true",
+    ...oldWriters,
     "protocol.version": "2",
     "gc.auto": "0",
     "maintenance.auto": "false",
