@@ -18,8 +18,9 @@ export type Kinds = {
 
 export function createKinds(transport: Transport): Kinds {
   let known: Promise<Discovered> | undefined;
-  const refresh = (signal?: AbortSignal): Promise<Discovered> => {
-    const asked = discover(transport, signal);
+  // By nobody's signal: others wait for the same answer, and it is as good for whoever asks next.
+  const refresh = (): Promise<Discovered> => {
+    const asked = discover(transport);
     known = asked;
     // A failed look is not remembered; the next caller looks again.
     asked.catch(() => (known = known === asked ? undefined : known));
@@ -31,10 +32,11 @@ export function createKinds(transport: Transport): Kinds {
     signal?: AbortSignal,
   ): Promise<KindInfo | undefined> => {
     const had = known;
-    const found = pick(await (had ?? refresh(signal)));
+    const found = pick(await unlessAborted(had ?? refresh(), signal));
     if (found !== undefined) return found;
     // Callers that miss together share one refresh.
-    const now = await (had === undefined ? known! : known === had ? refresh(signal) : (known ?? refresh(signal)));
+    const asked = had === undefined ? known! : known === had ? refresh() : (known ?? refresh());
+    const now = await unlessAborted(asked, signal);
     const later = pick(now);
     if (later === undefined && now.silent.has(what.group))
       throw new KindUnavailable(
@@ -55,7 +57,24 @@ export function createKinds(transport: Transport): Kinds {
         [...discovered.kinds.values()].find((info) => info.group === group && info.kind === kind);
       return look(any, { group, kind }, signal);
     },
-    findKnown: async (apiVersion, kind, signal) => exactly(apiVersion, kind)(await (known ?? refresh(signal))),
+    findKnown: async (apiVersion, kind, signal) =>
+      exactly(apiVersion, kind)(await unlessAborted(known ?? refresh(), signal)),
     doubt: () => void (known = undefined),
   };
+}
+
+/** The answer, or the reason why this one does not wait for it any longer. */
+async function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return answer;
+  signal.throwIfAborted();
+  let stop = (): void => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    stop = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  try {
+    return await Promise.race([answer, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }
