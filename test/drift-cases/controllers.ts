@@ -261,7 +261,7 @@ function caBundleCase(of: string, resource: string, { path, object }: Bundled): 
     expected: { reported: [], restored: false, writes: { [`patch ${resource}`]: 1 } },
     isRealOnly: true,
     async run(world) {
-      const ca = world.backend.plane!.caPem;
+      const ca = `${world.backend.plane!.caPem.trim()}\n`;
       const [ours, theirs] = [ca, `${ca}${ca}`].map((pem) => Buffer.from(pem).toString("base64")) as [string, string];
       const bundled = object(world, ours);
       await world.deploy([bundled]);
