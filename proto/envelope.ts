@@ -86,12 +86,11 @@ export function verifyDesiredState(bytes: Uint8Array, expected: Expected): Verif
   const granted = verifyDelegation(envelope.delegation, expected.rootKey);
   if (granted === undefined) return refusal("BadSignature", "the delegation is not signed by the pinned root");
   const signed = paeOf(stateType, envelope.payload);
-  const key = publicKeyOf(granted.hubKey);
-  if (!envelope.signatures.some(({ signature }) => verify(null, signed, key, signature)))
+  if (!envelope.signatures.some(({ signature }) => verify(null, signed, granted.hubKey, signature)))
     return refusal("BadSignature", "no signature is by the delegated key");
   const state = parse(() => decodeDesiredState(envelope.payload));
   if (state === undefined) return refusal("Malformed", "the signed payload is not a desired state");
-  return judge(state, granted, sha256Hex(envelope.payload), expected);
+  return judge(state, granted.delegation, sha256Hex(envelope.payload), expected);
 }
 
 function judge(state: DesiredState, granted: Delegation, payloadHash: string, expected: Expected): Verified | Refusal {
@@ -134,12 +133,23 @@ function paeOf(type: string, payload: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `), payload]);
 }
 
-function verifyDelegation(signed: SignedDelegation, rootKey: Uint8Array): Delegation | undefined {
+type Granted = { readonly delegation: Delegation; readonly hubKey: KeyObject };
+
+/** The delegation that was verified last: all documents of a fleet carry the same, byte for byte. */
+let verified: { readonly bytes: Buffer; readonly granted: Granted } | undefined;
+
+function verifyDelegation(signed: SignedDelegation, rootKey: Uint8Array): Granted | undefined {
   if (signed.payloadType !== delegationType || signed.signature === undefined) return undefined;
-  const bytes = paeOf(delegationType, signed.payload);
-  if (!verify(null, bytes, publicKeyOf(rootKey), signed.signature.signature)) return undefined;
+  const { signature } = signed.signature;
+  // Of fixed lengths, both: no two of the three can be cut otherwise.
+  if (rootKey.length !== 32 || signature.length !== 64) return undefined;
+  const bytes = Buffer.concat([rootKey, signature, signed.payload]);
+  if (verified?.bytes.equals(bytes) === true) return verified.granted;
+  if (!verify(null, paeOf(delegationType, signed.payload), publicKeyOf(rootKey), signature)) return undefined;
   const delegation = parse(() => Delegation.decode(signed.payload));
-  return delegation?.hubKey.length === 32 ? delegation : undefined;
+  if (delegation?.hubKey.length !== 32) return undefined;
+  verified = { bytes, granted: { delegation, hubKey: publicKeyOf(delegation.hubKey) } };
+  return verified.granted;
 }
 
 /** A raw ed25519 public key, 32 bytes, as a key that node:crypto verifies with. */
