@@ -81,6 +81,11 @@ describe("refuses, naming file and line", () => {
       ["apiVersion: v1\nkind: Pod\nmetadata: {name: 12}"],
       "metadata.name must be a string, and YAML reads the number 12: put it in quotes",
     ],
+    [
+      "a document of the fleet",
+      [`${good}\n---\napiVersion: plumbline.dev/v1\nkind: Cluster\nmetadata: {name: eu-1}`],
+      "deploy/0.yaml:5: is a document of the fleet, which no cluster knows",
+    ],
     ["text that is no object", ["just text"], "must be a mapping"],
     [
       "a number in stringData",

@@ -95,6 +95,12 @@ function normalise(fields: JsonObject, fail: Fail): KubeObject {
   const metadata = kept["metadata"];
   for (const field of ["apiVersion", "kind"])
     if (typeof kept[field] !== "string" || kept[field] === "") fail([field], noString(kept[field]));
+  // An Application at the root of the fleet repository would run the fleet's own documents.
+  if ((kept["apiVersion"] as string).startsWith("plumbline.dev/"))
+    fail(
+      [],
+      "is a document of the fleet, which no cluster knows: name another path, or leave it out by spec.source.exclude",
+    );
   if (metadata === undefined || typeof metadata !== "object" || metadata === null || Array.isArray(metadata))
     return fail(["metadata"], "is missing");
   if ("generateName" in metadata)
