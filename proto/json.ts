@@ -37,30 +37,39 @@ export const stringifyJson = (value: unknown, indent?: number): string =>
  * bigint as digits. Equal values give equal text; undefined members are left out. Throws on NaN and infinities.
  */
 export function canonicalJson(value: unknown): string {
-  if (value === null) return "null";
   switch (typeof value) {
-    case "boolean":
     case "string":
       return JSON.stringify(value);
+    case "boolean":
     case "bigint":
       return value.toString();
     case "number":
       if (!Number.isFinite(value)) throw new TypeError(`${value} is not a JSON number`);
       return JSON.stringify(value);
     case "object":
-      return Array.isArray(value)
-        ? `[${value.map((item: unknown) => canonicalJson(item ?? null)).join(",")}]`
-        : canonicalObject(value as Record<string, unknown>);
+      if (value === null) return "null";
+      return Array.isArray(value) ? canonicalArray(value) : canonicalObject(value as Record<string, unknown>);
     default:
       throw new TypeError(`${typeof value} is not a JSON value`);
   }
 }
 
+// Every object is written so at each apply and each event: no lists in between, and most keys are in their order already.
+function canonicalArray(items: readonly unknown[]): string {
+  let text = "";
+  for (const item of items) text += `${text === "" ? "" : ","}${canonicalJson(item ?? null)}`;
+  return `[${text}]`;
+}
+
 function canonicalObject(value: Record<string, unknown>): string {
-  const members = Object.keys(value)
-    .filter((key) => value[key] !== undefined)
-    .sort();
-  return `{${members.map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`).join(",")}}`;
+  const keys = Object.keys(value);
+  if (keys.some((key, n) => n > 0 && keys[n - 1]! > key)) keys.sort();
+  let text = "";
+  for (const key of keys) {
+    const member = value[key];
+    if (member !== undefined) text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${canonicalJson(member)}`;
+  }
+  return `{${text}}`;
 }
 
 export const sha256Hex = (bytes: string | Uint8Array): string => hash("sha256", bytes, "hex");
