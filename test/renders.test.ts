@@ -66,6 +66,28 @@ test("a chart with values of each cluster is rendered for each, its determinism 
   expect(kitchen.made.tools).toHaveLength(7);
 });
 
+test("what helm.once names may be random: it is marked for the agent, and a rebuilt hub gives the same digest", async () => {
+  const source = { path: "web", helm: { once: [{ kind: "Secret", name: "salt" }] } };
+  await kitchen.commit({
+    ...environments,
+    ...clusters(1),
+    ...chart,
+    "web/templates/salt.yaml":
+      "apiVersion: v1\nkind: Secret\nmetadata: {name: salt}\nstringData: {salt: {{ randAlphaNum 20 | quote }}}\n",
+    "fleet/a.yaml": application("web", source),
+  });
+  const first = await digests();
+  expect(first).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)]);
+  const saltOf = (n: number) => {
+    const rendered = kitchen.made.put[n]!;
+    return openBundle(rendered.slices, rendered).find(({ kind }) => kind === "Secret")!;
+  };
+  expect(saltOf(0).metadata.annotations).toEqual({ "plumbline.dev/apply": "once" });
+  await kitchen.rebuild();
+  expect(await digests()).toEqual(first);
+  expect(saltOf(1)["data"]).not.toEqual(saltOf(0)["data"]);
+});
+
 describe("a commit renders what it can affect", () => {
   const many = Object.fromEntries(
     Array.from({ length: 30 }, (_, n) => [
