@@ -16,6 +16,8 @@ export type Policy = {
   readonly strict: boolean;
   /** For how long a DriftException lets be whatever people edit. */
   readonly excepted: "never" | "always" | "awhile";
+  /** Whether nothing is healed for that long. */
+  readonly frozen: boolean;
 };
 
 export const awhileMs = 600_000;
@@ -28,10 +30,11 @@ export const policy: fc.Arbitrary<Policy> = fc.record({
   drift: seldom(5, "correct" as const, fc.constant("report" as const)),
   strict: seldom(4, false, fc.constant(true)),
   excepted: seldom(5, "never" as const, fc.constantFrom("always" as const, "awhile" as const)),
+  frozen: seldom(6, false, fc.constant(true)),
 });
 
 export function deliveryOf(application: ApplicationName, policy: Policy, now: number): Partial<Delivery> {
-  const { drift, strict, excepted, dependsOn } = policy;
+  const { drift, strict, excepted, frozen, dependsOn } = policy;
   const exception = {
     object: "*",
     fields: ["data.level", "spec.selector", "spec.replicas", "metadata.labels.level"],
@@ -44,6 +47,7 @@ export function deliveryOf(application: ApplicationName, policy: Policy, now: nu
     drift,
     strict,
     exceptions: excepted === "never" ? [] : [exception],
+    healingFrozen: frozen ? { untilMs: now + awhileMs } : null,
     dependsOn: dependsOn.filter((name) => name !== application).map((name) => applicationName(name)),
   };
 }

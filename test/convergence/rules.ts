@@ -101,7 +101,9 @@ export function createRules(sight: Sight): Rules {
     const said = hub.at(generation);
     const isRemoved = (application: ApplicationName): boolean => said.get(application)?.kind === "remove";
     const owner = applications.find((one) => isRemoved(one) && runsHere(one).some(({ objects }) => objects.has(name)));
-    if (owner === undefined) return;
+    // One that runs may have taken it over and given it up since: then it is that one's to delete.
+    const mayPrune = applications.some((one) => said.get(one)?.kind === "run" && hub.everOwned.get(one)!.has(name));
+    if (owner === undefined || mayPrune) return;
     for (const other of applications)
       if (isRemoved(other) && (sight.statusOf(other)?.objects ?? 0) > 0 && needs(other, owner) && !needs(owner, other))
         violations.push(`deletes ${name} of ${owner} while ${other}, which needs it, is still there`);
