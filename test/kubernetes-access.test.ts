@@ -260,6 +260,27 @@ test("a list whose pages are too old in the middle says so, instead of giving ha
   await expect(agent.list(kind, { namespace: "access", labelSelector: "suite=access" })).rejects.toThrow("too old");
 });
 
+test.each([
+  [
+    "a cluster whose server nobody can tell from another",
+    { "insecure-skip-tls-verify": true },
+    "x",
+    "insecure-skip-tls",
+  ],
+  ["no such context", {}, "y", "its context y names no cluster; name another by --context"],
+])("a kubeconfig with %s is an error that says what to do", async (_what, more, context, because) => {
+  const path = join(folder, "refused.kubeconfig");
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "c", cluster: { server: plane.server, ...more } }],
+    users: [{ name: "u", user: { token: "t" } }],
+    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+  };
+  await writeFile(path, JSON.stringify(config));
+  await expect(kubeconfigAccess(path, context)).rejects.toThrow(because);
+});
+
 test("an API whose own server is down is not known, and never gone", async () => {
   const group = "down.example.com";
   const service = await people.apply({

@@ -53,6 +53,11 @@ export async function kubeconfigAccess(path: string, context?: string): Promise<
     const because = current ? `its context ${current} names no cluster` : "it has no current context";
     throw new Error(`the kubeconfig ${path}: ${because}; name another by --context`);
   }
+  // Whoever stands between would be given every Secret.
+  if (cluster.skipTLSVerify)
+    throw new Error(
+      `the kubeconfig ${path}: its cluster ${cluster.name} says insecure-skip-tls-verify, which is not done here: name the server's authority (certificate-authority)`,
+    );
   return {
     server: cluster.server.replace(/\/$/, ""),
     ...(cluster.proxyUrl === undefined ? {} : { proxy: cluster.proxyUrl }),

@@ -1,4 +1,5 @@
 import { nameOf, type Seen, type Shape } from "#hub/loop/kept-renderings.ts";
+import { remember } from "#lib/remember.ts";
 import { backoffMs, type Backoff } from "#lib/retry.ts";
 
 /** Reasons kept: each is a sentence or two. The oldest is found out again. */
@@ -51,17 +52,11 @@ export function keepFailures(nowMs: () => number): KeptFailures {
       const again = kind === "fault" ? {} : { againAtMs: nowMs() + backoffMs(retries, overruns) };
       const reason = { because, overruns, ...again };
       if (name === undefined) return reason;
-      remember(reasons, name, reason);
+      remember(reasons, name, reason, keptReasons);
       const text = JSON.stringify(shape);
       const others = shapes(settings).filter((other) => JSON.stringify(other) !== text);
-      remember(known, settings, [shape, ...others].slice(0, keptShapes));
+      remember(known, settings, [shape, ...others].slice(0, keptShapes), keptReasons);
       return reason;
     },
   };
-}
-
-function remember<Value>(kept: Map<string, Value>, key: string, value: Value): void {
-  kept.delete(key);
-  kept.set(key, value);
-  if (kept.size > keptReasons) kept.delete(kept.keys().next().value!);
 }

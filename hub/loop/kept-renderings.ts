@@ -2,6 +2,7 @@ import { deserialize, serialize } from "node:v8";
 import type { Choice } from "#hub/render/choose.ts";
 import type { SealedStore } from "#hub/render/sealed-store.ts";
 import type { Rendered } from "#hub/render/target.ts";
+import { remember } from "#lib/remember.ts";
 import { sha256Hex } from "#proto/json.ts";
 
 /** Raised with the shape of what is kept: an older file is then not read. */
@@ -45,11 +46,7 @@ export function nameOf(settings: string, { paths, parameters }: Shape, seen: See
 export function keepRenderings(store?: SealedStore): KeptRenderings {
   const known = new Map<string, readonly Shape[]>();
   const shapesName = (settings: string): string => sha256Hex(JSON.stringify([form, "shapes", settings]));
-  const note = (settings: string, shapes: readonly Shape[]): void => {
-    known.delete(settings);
-    known.set(settings, shapes);
-    if (known.size > keptSettings) known.delete(known.keys().next().value!);
-  };
+  const note = (settings: string, shapes: readonly Shape[]): void => remember(known, settings, shapes, keptSettings);
   const read = async <Value>(name: string): Promise<Value | undefined> => {
     const content = await store?.get(name);
     return content === undefined ? undefined : (deserialize(content) as Value);

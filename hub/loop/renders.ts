@@ -1,24 +1,23 @@
 import type { Fleet } from "#hub/fleet/fleet.ts";
 import type { Outcome, Target } from "#hub/decide/inputs.ts";
-import { GitFailed } from "#hub/git/command.ts";
-import { ContentRefused } from "#hub/git/contents.ts";
 import { ChartUnavailable } from "#hub/charts/download.ts";
 import type { Charts } from "#hub/charts/charts.ts";
+import { firstProof } from "#hub/loop/first-proof.ts";
 import { openChart, pinOf } from "#hub/loop/open-chart.ts";
 import { keepFailures, type FailureKind } from "#hub/loop/kept-failures.ts";
 import { keepRenderings, nameOf, type KeptRenderings, type Seen } from "#hub/loop/kept-renderings.ts";
+import { causeOf } from "#hub/loop/render-cause.ts";
 import { createRenderFolder } from "#hub/loop/render-folder.ts";
 import { jobOf, settingsOf, type Job } from "#hub/loop/render-job.ts";
+import { lookAt, seenOf } from "#hub/loop/render-look.ts";
+import { createNotes, noteOf, type Note } from "#hub/loop/render-notes.ts";
 import type { Source } from "#hub/loop/sources.ts";
-import type { Choice } from "#hub/render/choose.ts";
-import { YamlProblem } from "#hub/render/kube-yaml.ts";
 import type { Renderer } from "#hub/render/renderer.ts";
-import { RenderOverrun, RenderRefused, RenderUnfinished } from "#hub/render/render-problem.ts";
 import type { Rendered } from "#hub/render/target.ts";
 import type { Tools } from "#hub/render/tools.ts";
-import { PathRefused } from "#hub/render/workplace.ts";
 import { atMost } from "#lib/at-most.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
+import { remember } from "#lib/remember.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { ApplicationName, BlobAddress, BundleDigest } from "#proto/ids.ts";
 
@@ -75,8 +74,6 @@ export type Renders = {
 };
 
 type Found = { readonly digest: BundleDigest; readonly note: Note };
-/** What people are told of a rendering: by what and why so, and what is doubtful in it. */
-type Note = { readonly choice: string; readonly warnings: readonly string[] };
 
 export function createRenders(options: RendersOptions): Renders {
   const { kept = keepRenderings(), renderer, log, nowMs = () => performance.now() } = options;
@@ -91,11 +88,9 @@ export function createRenders(options: RendersOptions): Renders {
   /** Results of this run by the name of what they read. */
   const results = new Map<string, Found>();
   const failures = keepFailures(nowMs);
-  /** Of each job, and of the newest that an environment asked for. */
-  const noted = new Map<string, Note>();
-  const notes = new Map<string, Note>();
-  /** Whether a chart gave the same twice; its first rendering is done twice, the others wait for what it shows. */
-  const proofs = new Map<string, Promise<boolean>>();
+  const notes = createNotes(keptRenderings);
+  /** The first rendering of a chart is done twice, and shows that it gives the same. */
+  const proved = firstProof<Outcome>(({ ok }) => ok, keptRenderings);
   /** Renderings that run, by what they read first: one that reads the same may find its result afterwards. */
   const running = new Map<string, Promise<unknown>>();
 
@@ -112,8 +107,8 @@ export function createRenders(options: RendersOptions): Renders {
       : [JSON.stringify(job.chart), pinOf(job, options.charts) ?? job.target.revision];
 
   const settle = ({ key }: Job, outcome: Outcome, note?: Note): void => {
-    remember(outcomes, key, outcome);
-    if (note !== undefined) remember(noted, key, note);
+    remember(outcomes, key, outcome, keptRenderings);
+    if (note !== undefined) notes.keep(key, note);
   };
 
   const publishable = async (rendered: Rendered): Promise<void> => {
@@ -143,65 +138,59 @@ export function createRenders(options: RendersOptions): Renders {
       if (found === undefined) continue;
       await publishable(found.rendered);
       const note = noteOf(found.rendered, found.choice);
-      remember(results, name, { digest: found.rendered.digest, note });
+      remember(results, name, { digest: found.rendered.digest, note }, keptRenderings);
       settle(job, { ok: true, digest: found.rendered.digest, inputs: name }, note);
       return true;
     }
     return false;
   };
 
-  /** What the shapes of some jobs look at, at the one commit that they share. */
-  const look = async (jobs: readonly Job[]): Promise<(job: Job) => Seen> => {
-    const paths = new Set(jobs.map(({ wanted }) => wanted.folder));
-    for (const job of jobs) {
-      const shapes = [...failures.shapes(failureSettings(job)), ...(await kept.shapes(settingsFor(job)))];
-      for (const path of shapes.flatMap((shape) => shape.paths)) paths.add(path);
-    }
-    const [first] = jobs;
-    const objects = await first!.source.mirror
-      .objects(first!.target.revision, [...paths])
-      .catch((error: unknown): ReadonlyMap<string, string> => {
-        // Rendering reads the same repository, and says what is wrong with it.
-        if (error instanceof GitFailed) return new Map();
-        throw error;
-      });
-    return (job) => ({ objects, parameters: job.wanted.parameters ?? {} });
-  };
-
-  const seenOf = async ({ source, target, wanted }: Job, paths: readonly string[], seen: Seen): Promise<Seen> => ({
-    objects: paths.every((path) => seen.objects.has(path))
-      ? seen.objects
-      : await source.mirror.objects(target.revision, paths),
-    parameters: wanted.parameters ?? {},
-  });
+  const look = (jobs: readonly Job[]): Promise<(job: Job) => Seen> =>
+    lookAt(jobs, async (job) => [...failures.shapes(failureSettings(job)), ...(await kept.shapes(settingsFor(job)))]);
 
   /** The files are at fault, or what they ask for: until one of them changes a try would give the same, or most likely so. */
-  const failed = async (
-    job: Job,
-    { looked, seen }: { readonly looked: ReadonlySet<string>; readonly seen: Seen },
-    because: string,
-    kind: FailureKind,
-  ): Promise<Outcome> => {
-    const shape = { paths: [...looked].sort(), parameters: Object.keys(job.wanted.parameters ?? {}).sort() };
-    const world = await seenOf(job, shape.paths, seen).catch(() => seen);
+  const failed = async (job: Job, reading: Reading, because: string, kind: FailureKind): Promise<Outcome> => {
+    const shape = { paths: [...reading.looked].sort(), parameters: Object.keys(job.wanted.parameters ?? {}).sort() };
+    const world = await seenOf(job, shape.paths, reading.seen).catch(() => reading.seen);
     const { againAtMs } = failures.keep(failureSettings(job), shape, world, because, kind);
     if (againAtMs !== undefined) passing.set(job.key, againAtMs);
     return { ok: false, because };
   };
 
+  /** What is told of an error, and when the job is tried again. */
+  const failedBy = async (job: Job, reading: Reading, error: unknown): Promise<Outcome> => {
+    const { key, target, wanted, chart } = job;
+    const { kind, because } = causeOf(error, wanted.folder, target.revision);
+    switch (kind) {
+      case "absent":
+        unknown.add(key);
+        return { ok: false, because };
+      case "fault":
+      case "overrun":
+        // What stands in the way before the folder is read is in the fleet's documents, and no file of it.
+        return reading.isOpen ? await failed(job, reading, because, kind) : { ok: false, because };
+      case "unforeseen":
+        if (reading.isRendered || options.signal.aborted) throw error;
+        // Whatever it is (a full disk, a mistake of ours), it concerns this one alone until something else says otherwise.
+        log.error({ application: target.application, because: reasonOf(error) }, "a folder could not be rendered");
+        break;
+      case "passing":
+        // A chart's repository may have been declared beside it, and be fetched at any moment.
+        if (error instanceof ChartUnavailable && chart?.from === "git") unknown.add(key);
+    }
+    passing.set(key, nowMs() + passingMs);
+    return { ok: false, because };
+  };
+
   const renderWith = async (job: Job, seen: Seen, isFirst: boolean): Promise<Outcome> => {
-    const { key, target, wanted } = job;
-    const looked = new Set<string>();
-    // What stands in the way before is in the fleet's documents, and no file of a folder.
-    let isOpen = false;
-    let isRendered = false;
+    const { target, wanted } = job;
+    const reading: Reading = { looked: new Set(), seen, isOpen: false, isRendered: false };
     try {
       const chart = await openChart(job, { openPublished: options.charts?.open, repository: options.repository });
-      isOpen = true;
-      const done = await limited(() => renderFolder(job, { isFirst, chart, looked }));
-      isRendered = true;
-      if ("ok" in done)
-        return await failed(job, { looked, seen }, done.because, done.isPassing === true ? "overrun" : "fault");
+      reading.isOpen = true;
+      const done = await limited(() => renderFolder(job, { isFirst, chart, looked: reading.looked }));
+      reading.isRendered = true;
+      if ("ok" in done) return await failed(job, reading, done.because, done.isPassing === true ? "overrun" : "fault");
       const { rendered, choice, shape } = done;
       const { application, revision } = target;
       log.info({ application, revision, folder: wanted.folder, ...choice }, "rendered a folder");
@@ -212,52 +201,12 @@ export function createRenders(options: RendersOptions): Renders {
       const outcome: Outcome = { ok: true, digest: rendered.digest, ...(name !== undefined && { inputs: name }) };
       settle(job, outcome, note);
       if (name === undefined) return outcome;
-      remember(results, name, { digest: rendered.digest, note });
+      remember(results, name, { digest: rendered.digest, note }, keptRenderings);
       await kept.keep(settings, shape, name, { rendered, choice });
       return outcome;
     } catch (error) {
-      if (isUnknownRevision(error)) {
-        unknown.add(key);
-        return { ok: false, because: `no branch of its repository holds ${target.revision}` };
-      }
-      // The message says it all; a cause would say it twice.
-      if (error instanceof RenderUnfinished) {
-        passing.set(key, nowMs() + passingMs);
-        return { ok: false, because: error.message };
-      }
-      if (isProblem(error)) {
-        const because = (error as Error).message;
-        const kind = error instanceof RenderOverrun ? "overrun" : "fault";
-        return isOpen ? await failed(job, { looked, seen }, because, kind) : { ok: false, because };
-      }
-      if (error instanceof ChartUnavailable) {
-        // Its repository may have been declared beside it, and be fetched at any moment.
-        if (job.chart?.from === "git") unknown.add(key);
-        passing.set(key, nowMs() + passingMs);
-        return { ok: false, because: `spec.source.helm.chart: ${error.message}` };
-      }
-      passing.set(key, nowMs() + passingMs);
-      const folder = wanted.folder || "its folder";
-      if (error instanceof GitFailed)
-        return { ok: false, because: `${folder} cannot be read from Git: ${error.message}` };
-      if (isRendered || options.signal.aborted) throw error;
-      // Whatever it is (a full disk, a mistake of ours), it concerns this one alone until something else says otherwise.
-      log.error({ application: target.application, because: reasonOf(error) }, "a folder could not be rendered");
-      const { code, name } = error as NodeJS.ErrnoException;
-      return { ok: false, because: `${folder} could not be rendered (${code ?? name}); the hub's log says more` };
+      return await failedBy(job, reading, error);
     }
-  };
-
-  const renderProved = async (job: Job, seen: Seen, chart: string): Promise<Outcome> => {
-    const shown = proofs.get(chart);
-    if (shown !== undefined && (await shown)) return await renderWith(job, seen, false);
-    const outcome = renderWith(job, seen, true);
-    const proof = outcome.then(
-      ({ ok }) => ok,
-      () => false,
-    );
-    remember(proofs, chart, proof);
-    return await outcome;
   };
 
   const renderOne = async (job: Job, seen: Seen): Promise<void> => {
@@ -272,7 +221,10 @@ export function createRenders(options: RendersOptions): Renders {
     }
     const attributes = { application: target.application, revision: target.revision };
     const work = options.telemetry.traced("hub.render", { attributes, parent: options.traceOf(target) }, async () =>
-      settle(job, await renderProved(job, seen, [...chartOf(job, first), wanted.folder].join("\n"))),
+      settle(
+        job,
+        await proved([...chartOf(job, first), wanted.folder].join("\n"), (isFirst) => renderWith(job, seen, isFirst)),
+      ),
     );
     if (before === undefined) running.set(reads, work);
     try {
@@ -291,15 +243,12 @@ export function createRenders(options: RendersOptions): Renders {
         outcomes.delete(job.key);
       }
       if ("ok" in job) return job;
-      // One rendering serves every environment that asks for the same.
-      const note = noted.get(job.key);
-      const place = `${target.environment}/${target.application}`;
-      if (note !== undefined && notes.get(place) !== note) remember(notes, place, note);
+      notes.asked(target.application, target.environment, job.key);
       return outcomes.get(job.key);
     },
     sealed: (digest) => bundles.get(digest),
-    choice: (application, environment) => notes.get(`${environment}/${application}`)?.choice,
-    warnings: (application, environment) => notes.get(`${environment}/${application}`)?.warnings ?? [],
+    choice: (application, environment) => notes.of(application, environment)?.choice,
+    warnings: (application, environment) => notes.of(application, environment)?.warnings ?? [],
     async render(targets) {
       const jobs = new Map<string, Job>();
       for (const target of targets) {
@@ -335,21 +284,5 @@ export function createRenders(options: RendersOptions): Renders {
   };
 }
 
-const noteOf = ({ warnings }: Rendered, { renderer, because }: Choice): Note => ({
-  choice: `${renderer} (${because})`,
-  warnings,
-});
-
-function remember<Value>(kept: Map<string, Value>, key: string, value: Value): void {
-  kept.set(key, value);
-  if (kept.size > keptRenderings) kept.delete(kept.keys().next().value!);
-}
-
-/** What is wrong with the files, and not with the hub. */
-const isProblem = (error: unknown): boolean =>
-  [ContentRefused, RenderRefused, PathRefused, YamlProblem].some((kind) => error instanceof kind);
-
-/** A Promotion may name a commit that no branch here has, or has yet. */
-const isUnknownRevision = (error: unknown): boolean =>
-  error instanceof GitFailed &&
-  /not a tree object|bad object|not a valid object|could not get object/i.test(error.message);
+/** How far a rendering came, and what it read. */
+type Reading = { readonly looked: Set<string>; readonly seen: Seen; isOpen: boolean; isRendered: boolean };

@@ -4,6 +4,7 @@ import { GitFailed } from "#hub/git/command.ts";
 import type { Mirror } from "#hub/git/mirror.ts";
 import type { RawCommit } from "#hub/git/raw-commits.ts";
 import { reasonOf } from "#lib/log.ts";
+import { remember } from "#lib/remember.ts";
 import type { Promoter } from "#proto/api.ts";
 import type { ApplicationName, Revision } from "#proto/ids.ts";
 import { describeCommit, hubName, judge, type Trust } from "./gate.ts";
@@ -168,9 +169,4 @@ function keysOf({ environment }: SignatureAsk, fleet: Fleet): Keys {
   const keys = { signers, identity: identityOf(signers) };
   own.set(environment, keys);
   return keys;
-}
-
-function remember<Value>(kept: Map<string, Value>, key: string, value: Value, most: number): void {
-  kept.set(key, value);
-  if (kept.size > most) kept.delete(kept.keys().next().value!);
 }

@@ -217,7 +217,8 @@ describe("OpenPGP", () => {
       expect(await verdictOf(raw, pgp(gpg(["--armor", "--export"])))).toBe("by dev1");
     } finally {
       execFileSync("gpgconf", ["--homedir", home, "--kill", "all"]);
-      rmSync(home, { recursive: true });
+      // Its processes say that they end, and then take their sockets away.
+      rmSync(home, { recursive: true, force: true, maxRetries: 50, retryDelay: 20 });
     }
   });
 });
