@@ -61,8 +61,26 @@ describe("hooks run once for each digest", () => {
     expect([lives.made(before), lives.made(after)]).toEqual([1, 1]);
     expect(lives.notices()).toEqual([
       "the agent's memory: the inventory of shop is gone: it is made anew, and nothing is pruned meanwhile",
+      "the agent's memory: the document of generation 1 is gone: all is kept as it is until the hub shows it again",
       "the inventory of shop was made anew: 1 objects",
     ]);
+  });
+
+  test("when the head that held the newest document is lost, and an older one lies elsewhere", async () => {
+    const lives = await Lives.open();
+    const other = lives.documents.run("other", [settings("other")]);
+    const old = lives.documents.run("shop", first);
+    await lives.take(lives.documents.sign(old));
+    // Stored with the head of the other one, and the next with the shop's.
+    await lives.take(lives.documents.sign(old, other));
+    const newest = lives.documents.sign(lives.documents.run("shop", second), other);
+    await lives.take(newest);
+    lives.lose("plumbline-application-shop");
+    await lives.live((engine) => engine.settled());
+    expect(lives.get(settings("a"))?.["data"]).toEqual({ level: "2" });
+    await lives.take(newest);
+    expect([lives.made(before), lives.made(after)]).toEqual([2, 2]);
+    expect(lives.get(settings("b"))).toBeDefined();
   });
 
   test("when all that the agent knew is lost, those of an install are not run on what is there", async () => {

@@ -78,7 +78,9 @@ const madeBy = (bundle: Bundle): Made =>
     : Object.fromEntries(bundle.hooks().map(({ key, object }) => [key, object.apiVersion]));
 
 async function save(context: Context, application: ApplicationState, hooks: HooksDone): Promise<void> {
-  await context.store.saveHooks(application.name, hooks, context.signal);
+  const { document } = context.model;
+  const kept = { hooks, ...(document === undefined ? {} : { highWater: document.highWater }) };
+  await context.store.saveHooks(application.name, kept, context.signal);
   // In force once it is stored: what is not is asked of the cluster again, and nothing that follows may come before it.
   await saveHead(context, application, { ...application.head!, hooks });
 }

@@ -49,7 +49,7 @@ export function createMemory(context: Context, trust: Trust): Memory {
       for (const problem of loaded.problems) tellLoss(context, "", problem);
       tellLost(context, loaded);
       const areUsable = takeStored(context, trust, loaded.envelopes);
-      neverGoBack(context, loaded.heads);
+      neverGoBack(context, loaded);
       // Whatever takes the place of what cannot be read takes away the document that was in it.
       if (loaded.lost.length > 0) model.unsaved = model.document?.bytes;
       documentTaken();
@@ -91,7 +91,7 @@ type Loaded = Awaited<ReturnType<Context["store"]["load"]>>;
 /** What is known of hooks lies beside the head: where that is, and no head, somebody took the head away. */
 function tellLost(context: Context, { heads, lost, hooks }: Loaded): void {
   const known = new Set(heads.map(({ application }) => application));
-  for (const [name, done] of hooks) if (!known.has(name)) applicationOf(context.model, name).recovered = done;
+  for (const [name, kept] of hooks) if (!known.has(name)) applicationOf(context.model, name).recovered = kept.hooks;
   for (const name of new Set([...lost, ...hooks.keys()])) {
     if (known.has(name)) continue;
     applicationOf(context.model, name).memory = "lost";
@@ -121,9 +121,9 @@ function takeStored(context: Context, { rootKey }: Trust, envelopes: readonly Ui
  * What is stored may be older than what was taken, if the Secret that held the newest document was lost. Then nothing is
  * gone back to: what runs is kept as it is until the hub shows that document again, or a newer one.
  */
-function neverGoBack(context: Context, heads: Loaded["heads"]): void {
+function neverGoBack(context: Context, { heads, hooks }: Loaded): void {
   const { model } = context;
-  for (const { highWater } of heads) {
+  for (const { highWater } of [...heads, ...hooks.values()]) {
     const newest = model.document?.highWater ?? model.lost;
     if (highWater === undefined || (newest !== undefined && compareOrder(highWater, newest) <= 0)) continue;
     model.document = undefined;

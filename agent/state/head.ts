@@ -62,7 +62,7 @@ type Stored = {
   complete: boolean;
   hooks?: HooksDone;
   made?: Record<string, string>;
-  highWater?: Omit<HighWater, "generation"> & { generation: string };
+  highWater?: StoredWater;
   chunks: string[];
   /** Differences from the chunks; null: no longer owned. */
   changes: Record<string, Owned | null>;
@@ -87,7 +87,7 @@ export function encodeHead(head: Head, chunks: readonly string[], chunked: Inven
     complete,
     ...(head.hooks === undefined ? {} : { hooks: head.hooks }),
     ...(head.made === undefined ? {} : { made: head.made }),
-    ...(highWater === undefined ? {} : { highWater: { ...highWater, generation: String(highWater.generation) } }),
+    ...(highWater === undefined ? {} : { highWater: storedWater(highWater) }),
     chunks: [...chunks],
     changes,
   };
@@ -121,12 +121,25 @@ export function decodeHead(
     inventory,
     ...(stored.hooks === undefined ? {} : { hooks: stored.hooks }),
     ...(stored.made === undefined ? {} : { made: stored.made }),
-    ...(highWater === undefined ? {} : { highWater: { ...highWater, generation: BigInt(highWater.generation) } }),
+    ...(highWater === undefined ? {} : { highWater: waterOf(highWater) }),
   };
 }
 
-export const encodeHooks = (hooks: HooksDone): Buffer => pack(hooks);
-export const decodeHooks = (bytes: Uint8Array): HooksDone => unpack<HooksDone>(bytes, "record of hooks");
+/** What lies beside a head, in case that is lost: hooks, and which document was the newest when the last one was done. */
+export type KeptHooks = { readonly hooks: HooksDone; readonly highWater?: HighWater };
+type StoredHooks = { hooks: HooksDone; highWater?: StoredWater };
+
+export const encodeHooks = ({ hooks, highWater }: KeptHooks): Buffer =>
+  pack({ hooks, ...(highWater === undefined ? {} : { highWater: storedWater(highWater) }) } satisfies StoredHooks);
+
+export function decodeHooks(bytes: Uint8Array): KeptHooks {
+  const { hooks, highWater } = unpack<StoredHooks>(bytes, "record of hooks");
+  return { hooks, ...(highWater === undefined ? {} : { highWater: waterOf(highWater) }) };
+}
+
+type StoredWater = Omit<HighWater, "generation"> & { generation: string };
+const storedWater = (water: HighWater): StoredWater => ({ ...water, generation: String(water.generation) });
+const waterOf = (stored: StoredWater): HighWater => ({ ...stored, generation: BigInt(stored.generation) });
 
 export const encodeChunk = (entries: Iterable<readonly [string, Owned]>): Buffer => pack(Object.fromEntries(entries));
 

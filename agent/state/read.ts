@@ -3,7 +3,7 @@ import { applicationName, type ApplicationName, type BlobAddress } from "#proto/
 import { sha256Hex } from "#proto/json.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { decodeChunk, decodeHead, decodeHooks, UnreadableState } from "./head.ts";
-import type { Head, HooksDone, Inventory } from "./head.ts";
+import type { Head, Inventory, KeptHooks } from "./head.ts";
 import { dataOf, stateLabel } from "./secrets.ts";
 
 export const addressNote = "plumbline.dev/address";
@@ -31,7 +31,7 @@ export type Read = {
   readonly lost: readonly ApplicationName[];
   readonly slices: ReadonlyMap<BlobAddress, readonly Uint8Array[]>;
   /** How far hooks are, besides what heads say of it. */
-  readonly hooks: ReadonlyMap<ApplicationName, HooksDone>;
+  readonly hooks: ReadonlyMap<ApplicationName, KeptHooks>;
   /** Chunks and slices that hold what their names say. */
   readonly sound: ReadonlySet<string>;
   /** What could not be read, a sentence each. */
@@ -67,7 +67,7 @@ export function readSecrets(items: readonly KubeObject[]): Read {
     const isRead = attempt(secret, () => void heads.push(headOf(secret, chunks)));
     if (!isRead) attempt(secret, () => void lost.push(applicationName(secret.metadata.name.slice(headPrefix.length))));
   }
-  const hooks = new Map<ApplicationName, HooksDone>();
+  const hooks = new Map<ApplicationName, KeptHooks>();
   for (const secret of labelled("hooks"))
     attempt(secret, () => {
       const name = applicationName(secret.metadata.name.slice(hooksPrefix.length));

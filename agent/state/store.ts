@@ -2,7 +2,7 @@ import type { Cluster, KindInfo } from "#agent/cluster/cluster.ts";
 import type { ApplicationName, BlobAddress } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { encodeChunk, encodeHead, encodeHooks, sameOwned } from "./head.ts";
-import type { Head, HooksDone, Inventory, Owned } from "./head.ts";
+import type { Head, Inventory, KeptHooks, Owned } from "./head.ts";
 import {
   addressNote,
   addressOfSlice,
@@ -30,7 +30,7 @@ export type Loaded = {
   readonly envelopes: readonly Uint8Array[];
   readonly slices: ReadonlyMap<BlobAddress, readonly Uint8Array[]>;
   /** How far hooks are, for Applications whose heads were lost. */
-  readonly hooks: ReadonlyMap<ApplicationName, HooksDone>;
+  readonly hooks: ReadonlyMap<ApplicationName, KeptHooks>;
   /** What could not be read, a sentence each. */
   readonly problems: readonly string[];
 };
@@ -47,7 +47,7 @@ export type StateStore = {
   /** `envelope`: the document from which this head follows, when it is newer than what is stored. */
   saveHead(head: Head, envelope: Uint8Array | undefined, signal?: AbortSignal): Promise<void>;
   /** Beside the head, which may be lost: a hook that was done is not to be run again for that. */
-  saveHooks(application: ApplicationName, hooks: HooksDone, signal?: AbortSignal): Promise<void>;
+  saveHooks(application: ApplicationName, kept: KeptHooks, signal?: AbortSignal): Promise<void>;
   removeHead(application: ApplicationName, signal?: AbortSignal): Promise<void>;
   /** A document that changed no head. */
   saveEnvelope(envelope: Uint8Array, signal?: AbortSignal): Promise<void>;
@@ -183,9 +183,9 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
       await recheck(signal);
       await saveHead(head, envelope, signal);
     },
-    async saveHooks(application, hooks, signal) {
+    async saveHooks(application, kept, signal) {
       const name = hooksName(application);
-      const data = { hooks: encodeHooks(hooks).toString("base64") };
+      const data = { hooks: encodeHooks(kept).toString("base64") };
       hookSecrets.set(name, await write(name, "hooks", data, hookSecrets.get(name), signal));
     },
     async removeHead(application, signal) {
