@@ -6,7 +6,7 @@ import { BlobMissing } from "#agent/pull/blob.ts";
 import { openPull, type Pull, type PulledDocument } from "#agent/pull/pull.ts";
 import { openBroker, type Broker } from "#hub/publish/broker.ts";
 import type { Lease } from "#hub/publish/held-lease.ts";
-import { systemClock } from "#lib/clock.ts";
+import { systemClock, type Clock } from "#lib/clock.ts";
 import { addressOf } from "#proto/bundle.ts";
 import { clusterId, type ClusterId } from "#proto/ids.ts";
 import { createAuthority } from "#test/harness/authority.ts";
@@ -38,6 +38,28 @@ test("an agent that starts before its document is there gets it, in a batch too"
     hub.lease,
   );
   expect((await next).bytes).toEqual(bytes("for c1"));
+});
+
+test("the first document of a cluster is read when it is told of, and not at the agent's next try", async () => {
+  await using hub = await startHub();
+  const asleep = Promise.withResolvers<void>();
+  const clock: Clock = {
+    ...systemClock,
+    // Whoever waits for the time alone waits for ever.
+    sleep: (_ms, { signal } = {}) =>
+      new Promise((_resolve, reject) => {
+        const end = (): void => reject(signal?.reason as Error);
+        if (signal?.aborted === true) end();
+        signal?.addEventListener("abort", end, { once: true });
+        asleep.resolve();
+      }),
+  };
+  await using agent = startAgent(hub.server, c1, undefined, undefined, clock);
+  await using documents = reader(agent.pull);
+  const next = documents.next();
+  await asleep.promise;
+  await hub.broker.publish([{ cluster: c1, envelope: bytes("one") }], hub.lease);
+  expect((await next).bytes).toEqual(bytes("one"));
 });
 
 test("the same bytes are not given twice, whoever pokes", async () => {
@@ -176,7 +198,13 @@ type Agent = AsyncDisposable & {
   readonly failure: Promise<string>;
 };
 
-function startAgent(server: NatsServer, cluster: ClusterId, ca?: string, lifeMs = (): number => 60_000): Agent {
+function startAgent(
+  server: NatsServer,
+  cluster: ClusterId,
+  ca?: string,
+  lifeMs = (): number => 60_000,
+  clock = systemClock,
+): Agent {
   const user = createUser();
   const failure = Promise.withResolvers<string>();
   let asked = 0;
@@ -184,7 +212,7 @@ function startAgent(server: NatsServer, cluster: ClusterId, ca?: string, lifeMs 
     urls: [server.url],
     cluster,
     ca,
-    clock: systemClock,
+    clock,
     credentials: async () => {
       asked++;
       const jwt = server.identity.agentJwt(cluster, user.getPublicKey(), Date.now() + lifeMs());

@@ -60,7 +60,12 @@ export function openPull(options: PullOptions): Pull {
   /** A notification can overtake the document on its way to the replica that answers. */
   const readDocument = async (signal: AbortSignal): Promise<PulledDocument | undefined> => {
     for (let attempt = 1; ; attempt++) {
-      const answer = await read(link, clock, subjects.getDesired(cluster), signal);
+      // A cluster that was just declared has none: its first document is not to wait for the next try.
+      const pause = async (ms: number): Promise<void> => {
+        await wakeOr(ms, signal);
+        wake.clear();
+      };
+      const answer = await read(link, clock, subjects.getDesired(cluster), signal, pause);
       if (answer === missing) return undefined;
       const isBehind = sequenceOf(answer) < notified;
       if (!isBehind || attempt === behindTries)
@@ -88,15 +93,14 @@ export function openPull(options: PullOptions): Pull {
         options.failed?.(error);
         range = againMs;
       }
-      await wakeOrTimer(range, either);
+      await wakeOr(range.least + Math.random() * (range.most - range.least), either);
     }
   }
 
   /** A wake that is missed, for whatever reason, costs minutes and not for ever. */
-  const wakeOrTimer = async (range: typeof timerMs, signal: AbortSignal): Promise<void> => {
+  const wakeOr = async (waitMs: number, signal: AbortSignal): Promise<void> => {
     const done = new AbortController();
     const both = AbortSignal.any([signal, done.signal]);
-    const waitMs = range.least + Math.random() * (range.most - range.least);
     const waits = [wake.wait(both), clock.sleep(waitMs, { signal: both })];
     await Promise.race(waits).catch(() => undefined);
     done.abort();

@@ -18,13 +18,15 @@ export class PullUnavailable extends Error {
 
 /**
  * One Direct Get through the hub's service import. `missing` only after several tries, since a replica that is behind
- * says so too. Waits for a connection for as long as there is none. Throws PullUnavailable, or the signal's reason.
+ * says so too; `pause` waits between them. Waits for a connection for as long as there is none. Throws PullUnavailable, or
+ * the signal's reason.
  */
 export async function read(
   link: Link,
   clock: Pick<Clock, "sleep">,
   subject: string,
   signal: AbortSignal,
+  pause = (ms: number): Promise<void> => clock.sleep(ms, { signal }),
 ): Promise<Msg | typeof missing> {
   let last: unknown = missing;
   for (let attempt = 0; attempt < tries; attempt++) {
@@ -38,7 +40,7 @@ export async function read(
       signal.throwIfAborted();
       last = error;
     }
-    if (attempt < tries - 1) await clock.sleep(pauseMs * (attempt + 1), { signal });
+    if (attempt < tries - 1) await pause(pauseMs * (attempt + 1));
   }
   if (last === missing) return missing;
   throw new PullUnavailable(`broker did not answer ${subject}`, { cause: last });
