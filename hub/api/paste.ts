@@ -77,6 +77,8 @@ spec:
               value: "1"
             - name: MALLOC_TRIM_THRESHOLD_
               value: "65536"
+            - name: MALLOC_MMAP_THRESHOLD_
+              value: "32768"
           resources:
             requests:
               cpu: 20m
