@@ -2,6 +2,7 @@ import { fieldManager } from "#agent/cluster/cluster.ts";
 import type { JsonObject, KubeObject, ManagedFieldsEntry } from "#proto/object.ts";
 import { ownedPaths, ownEntry } from "./fields.ts";
 import { isWithin, valueAt } from "./paths.ts";
+import { pathWithin } from "./shape.ts";
 
 /** A field that somebody else set and that we never owned. */
 export type ForeignField = { readonly path: string; readonly tool: string };
@@ -62,11 +63,11 @@ function foreignEntries(object: KubeObject): ManagedFieldsEntry[] {
 
 /** The part of a field set whose leaves pass; undefined when none does. */
 function select(fields: JsonObject, passes: (path: string) => boolean): JsonObject | undefined {
-  const keep = (part: JsonObject, wrap: (inner: JsonObject) => JsonObject): JsonObject | undefined => {
+  const keep = (part: JsonObject, path: string): JsonObject | undefined => {
     const keys = Object.keys(part).filter((key) => key !== ".");
-    if (keys.length === 0) return passes(ownedPaths(wrap(part))[0]!) ? part : undefined;
+    if (keys.length === 0) return passes(path) ? part : undefined;
     const kept = keys.flatMap((key) => {
-      const inner = keep(part[key] as JsonObject, (child) => wrap({ [key]: child }));
+      const inner = keep(part[key] as JsonObject, pathWithin(path, key));
       return inner === undefined ? [] : [[key, inner] as const];
     });
     if (kept.length === 0) return undefined;
@@ -74,7 +75,7 @@ function select(fields: JsonObject, passes: (path: string) => boolean): JsonObje
     const existence = part["."] === undefined ? {} : { ".": part["."] };
     return { ...existence, ...Object.fromEntries(kept) };
   };
-  return keep(fields, (part) => part);
+  return keep(fields, "");
 }
 
 function union(a: JsonObject, b: JsonObject): JsonObject {

@@ -126,6 +126,9 @@ function stepOf(key: string): Step {
   }
 }
 
+/** The path of what lies under this key of a field set. */
+export const pathWithin = (path: string, key: string): string => path + stepOf(key).text(path);
+
 const plainName = /^[A-Za-z_$][\w$-]*$/;
 const fieldText = (name: string, path: string): string =>
   plainName.test(name) ? (path === "" ? name : `.${name}`) : `[${JSON.stringify(name)}]`;

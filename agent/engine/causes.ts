@@ -4,6 +4,7 @@ import type { Clock } from "#lib/clock.ts";
 import { reasonOf, type Log } from "#lib/log.ts";
 import { findCause } from "./find-cause.ts";
 import type { Tracked } from "./model.ts";
+import { oneByOne } from "./one-by-one.ts";
 
 /** A normal rollout is over by then, and cost nothing. */
 const settleMs = 10_000;
@@ -37,8 +38,6 @@ type Inquiry = { readonly tracked: Tracked; readonly trail: Trail; looks: number
 
 export function createCauses({ cluster, clock, log, signal, isTracked, found }: Parts): Causes {
   const open = new Map<string, Inquiry>();
-  let wake = new AbortController();
-  let looking: Promise<void> = Promise.resolve();
   let isRefused = false;
 
   const look = async (inquiry: Inquiry): Promise<void> => {
@@ -63,23 +62,13 @@ export function createCauses({ cluster, clock, log, signal, isTracked, found }: 
     else inquiry.dueAt = clock.monotonic() + wait;
   };
 
-  const run = async (): Promise<void> => {
-    while (!signal.aborted) {
-      const next = earliest(open.values());
-      const waitMs = next === undefined ? undefined : next.dueAt - clock.monotonic();
-      if (next !== undefined && waitMs! <= 0) {
-        looking = look(next);
-        await looking;
-        await clock.sleep(spacingMs, { signal });
-        continue;
-      }
-      wake = new AbortController();
-      const either = AbortSignal.any([signal, wake.signal]);
-      // Nothing is due: asleep until somebody has something to look up.
-      await (waitMs === undefined ? aborted(either) : clock.sleep(waitMs, { signal: either }).catch(() => undefined));
-    }
-  };
-  const running = run().catch(() => undefined);
+  const looks = oneByOne(
+    () => {
+      const first = earliest(open.values());
+      return first && { waitMs: first.dueAt - clock.monotonic(), look: () => look(first) };
+    },
+    { clock, spacingMs, signal },
+  );
 
   return {
     note(tracked, trail) {
@@ -93,10 +82,10 @@ export function createCauses({ cluster, clock, log, signal, isTracked, found }: 
       const dueAt = Math.max(now + settleMs, tracked.lookedUpAt + leastMs);
       // What is put off at each of its events would never be looked at.
       open.set(tracked.key, { tracked, trail, looks: 0, dueAt: Math.min(dueAt, known?.dueAt ?? dueAt) });
-      wake.abort();
+      looks.wake();
     },
-    idle: () => looking,
-    ended: () => running,
+    idle: () => looks.idle(),
+    ended: () => looks.ended(),
   };
 }
 
@@ -105,9 +94,3 @@ function earliest(inquiries: Iterable<Inquiry>): Inquiry | undefined {
   for (const inquiry of inquiries) if (inquiry.dueAt < (first?.dueAt ?? Number.POSITIVE_INFINITY)) first = inquiry;
   return first;
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });

@@ -60,12 +60,11 @@ async function writeIntent(
     });
     track(context.model, key, application.name);
   }
-  const { name, environment } = { name: application.name, environment: entry.environment };
   // In force before it is stored: what a heal learns meanwhile goes into this inventory, and is not lost with the last one.
   const hooks = hooksDone(application, bundle);
   application.head = {
-    application: name,
-    environment,
+    application: application.name,
+    environment: entry.environment,
     run: entry,
     complete: false,
     inventory,

@@ -5,11 +5,13 @@ import { reasonOf, type Log } from "#lib/log.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { addressOfKey } from "./context.ts";
 import type { Tracked } from "./model.ts";
+import { oneByOne } from "./one-by-one.ts";
 
 /** Between two objects: whatever is due at one time, this many requests a second are the most. */
 const spacingMs = 100;
 /** A look that failed is made again after so long. */
 const againMs = 30_000;
+const longestSleepMs = 3_600_000;
 
 type Parts = {
   readonly cluster: ClusterReader;
@@ -35,8 +37,6 @@ export type VerdictsInTime = {
 
 export function createVerdictsInTime({ cluster, clock, log, signal, owned, judge }: Parts): VerdictsInTime {
   const due = new Map<Tracked, number>();
-  let wake = new AbortController();
-  let looking: Promise<void> = Promise.resolve();
 
   const look = async (tracked: Tracked): Promise<void> => {
     due.delete(tracked);
@@ -51,34 +51,24 @@ export function createVerdictsInTime({ cluster, clock, log, signal, owned, judge
       if (!due.has(tracked)) due.set(tracked, clock.now() + againMs);
     }
   };
-  const run = async (): Promise<void> => {
-    while (!signal.aborted) {
-      const next = earliest(due);
-      const waitMs = next === undefined ? undefined : due.get(next)! - clock.now();
-      if (next !== undefined && waitMs! <= 0) {
-        looking = look(next);
-        await looking;
-        await clock.sleep(spacingMs, { signal });
-        continue;
-      }
-      wake = new AbortController();
-      const either = AbortSignal.any([signal, wake.signal]);
+  const looks = oneByOne(
+    () => {
+      const first = earliest(due);
       // A wall clock may be set back or forward meanwhile: an hour is late enough to notice.
-      const sleepMs = Math.min(waitMs ?? Number.POSITIVE_INFINITY, 3_600_000);
-      await (waitMs === undefined ? aborted(either) : clock.sleep(sleepMs, { signal: either }).catch(() => undefined));
-    }
-  };
-  const running = run().catch(() => undefined);
+      return first && { waitMs: Math.min(due.get(first)! - clock.now(), longestSleepMs), look: () => look(first) };
+    },
+    { clock, spacingMs, signal },
+  );
 
   return {
     note(tracked, atMs) {
       if (atMs === undefined) return void due.delete(tracked);
       if (due.get(tracked) === atMs) return;
       due.set(tracked, atMs);
-      wake.abort();
+      looks.wake();
     },
-    idle: () => looking,
-    ended: () => running,
+    idle: () => looks.idle(),
+    ended: () => looks.ended(),
   };
 }
 
@@ -87,9 +77,3 @@ function earliest(due: ReadonlyMap<Tracked, number>): Tracked | undefined {
   for (const [tracked, at] of due) if (first === undefined || at < due.get(first)!) first = tracked;
   return first;
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });

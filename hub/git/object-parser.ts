@@ -51,11 +51,12 @@ export function objectParser(
     }
     return chunk.subarray(end + 1);
   };
-  const fill = (chunk: Buffer, { object, at }: { object: GitObject; at: number }): Buffer => {
+  const fill = (chunk: Buffer, into: NonNullable<typeof filling>): Buffer => {
+    const { object, at } = into;
     const taken = Math.min(chunk.length, object.bytes.length + 1 - at);
     chunk.copy(object.bytes, at, 0, Math.min(taken, object.bytes.length - at));
-    filling!.at += taken;
-    if (filling!.at > object.bytes.length) {
+    into.at += taken;
+    if (into.at > object.bytes.length) {
       found.push(object);
       filling = undefined;
     }

@@ -5,6 +5,13 @@ import type { World } from "./world.ts";
 
 const path = "spec.template.spec.containers[name=web].image";
 
+/** A value that is another than ours under an entry that is ours. */
+const healedOfNobody = {
+  reported: ["changed, healed: data.level by unknown (admission or a forged entry)"],
+  restored: true,
+  writes: { "patch configmaps": 1 },
+};
+
 /** Other people's writes to what is ours. */
 export const handCases: readonly DriftCase[] = [
   ...["kubectl-edit", "kubectl-set", "kubectl-patch"].map((tool): DriftCase => ({
@@ -85,11 +92,7 @@ export const handCases: readonly DriftCase[] = [
   {
     number: 19,
     name: "a forged entry: ours kept, the value another",
-    expected: {
-      reported: ["changed, healed: data.level by unknown (admission or a forged entry)"],
-      restored: true,
-      writes: { "patch configmaps": 1 },
-    },
+    expected: healedOfNobody,
     run: async (world) => {
       const a = settings(world, { level: "info" });
       await world.deploy([a]);
@@ -99,11 +102,7 @@ export const handCases: readonly DriftCase[] = [
   {
     number: 19,
     name: "the same, with another owner of the field beside us, who did not do it",
-    expected: {
-      reported: ["changed, healed: data.level by unknown (admission or a forged entry)"],
-      restored: true,
-      writes: { "patch configmaps": 1 },
-    },
+    expected: healedOfNobody,
     run: async (world) => {
       const a = settings(world, { level: "info" });
       await world.deploy([a]);
