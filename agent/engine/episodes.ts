@@ -24,9 +24,19 @@ export function open(context: Context, found: Found, explained: Explanation, rea
   context.touched(found.application);
 }
 
-/** Somebody keeps changing it back: said once, and again only when it says more. */
-export function contest(context: Context, found: Found, explained: Explanation, reason: string): void {
-  const againMs = Math.max(0, Math.round(found.tracked.notBefore - context.clock.monotonic()));
+/**
+ * Somebody keeps changing it back: said once, and again only when it says more. `isHeld`: by the API server itself, which
+ * is not asked again before the object is another.
+ */
+export function contest(
+  context: Context,
+  found: Found,
+  explained: Explanation,
+  reason: string,
+  { isHeld = false }: { isHeld?: boolean } = {},
+): void {
+  const waitMs = Math.max(0, Math.round(found.tracked.notBefore - context.clock.monotonic()));
+  const againMs = isHeld ? undefined : waitMs;
   const id = report(context, found, DriftState.CONTESTED, explained, reason, againMs);
   found.tracked.episode = { id, seenAtMs: found.seenAtMs, state: "contested" };
   context.touched(found.application);

@@ -17,7 +17,7 @@ import { noteMissing } from "./note-health.ts";
 import { createAgain } from "./once.ts";
 import { send, superseded } from "./send.ts";
 import { applyServed } from "./served.ts";
-import { caseOf, isStill, retryMs, type Again, type Case } from "./suspects.ts";
+import { caseOf, isHidden, isStill, retryMs, type Again, type Case } from "./suspects.ts";
 import { foreignOf, knowScaler, yielding } from "./yielding.ts";
 
 /** Looks into one suspicion, and makes the object again what was applied, as far as its Application's policy lets it. */
@@ -75,7 +75,7 @@ async function observe(context: Context, found: Case): Promise<Again> {
     return undefined;
   }
   const writer = context.writer(found.run.delivery);
-  const seen = found.kind === DriftKind.LABEL_REMOVED ? await restoreLabel(context, writer, found.seen) : found.seen;
+  const seen = isHidden(context, found.seen) ? await restoreLabel(context, writer, found.seen) : found.seen;
   if (found.kind === DriftKind.LABEL_REMOVED) healedBeside(context, found, labelGone(found.seen));
   const { object } = yielding(context, tracked.key, desired, seen);
   // Said now: a status that is written during the dry run is no reason for another.
@@ -85,7 +85,7 @@ async function observe(context: Context, found: Case): Promise<Again> {
     throw error;
   });
   const explained = driftOf(answer, seen, context.salt);
-  const isOfContent = { ...found, kind: DriftKind.CHANGED };
+  const isOfContent = found.kind === DriftKind.REPLACED ? found : { ...found, kind: DriftKind.CHANGED };
   if (explained === undefined) end(context, application, tracked);
   else open(context, isOfContent, explained, "");
   return undefined;
@@ -116,7 +116,7 @@ async function correct(context: Context, found: Case, excepted: Excepted | undef
     context.released(tracked);
     context.touched(application);
     // Whatever else cannot be healed, it must not be out of sight.
-    if (found.kind === DriftKind.LABEL_REMOVED && seen !== undefined) await restoreLabel(context, writer, seen);
+    if (seen !== undefined && isHidden(context, seen)) await restoreLabel(context, writer, seen);
     return healFailed(context, found, sent.failure.message, sent.failure.final);
   }
   const isHeld = seen !== undefined && excepted === undefined && isOtherValue(found, present, sent.answer);
@@ -140,7 +140,7 @@ async function correct(context: Context, found: Case, excepted: Excepted | undef
   if (isHeld) {
     backOff(tracked, context.clock.monotonic());
     if (tracked.episode?.state !== "contested")
-      contest(context, found, explained ?? unexplained, "admission gives another value");
+      contest(context, found, explained ?? unexplained, "admission gives another value", { isHeld });
     return undefined;
   }
   return conclude(context, found, explained, excepted);

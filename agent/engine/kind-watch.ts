@@ -149,7 +149,8 @@ async function follow(following: Following): Promise<void> {
         from = undefined;
         if (namespace === undefined && kind.namespaced) return following.split();
         waitMs = await lookAtEach(following, kind, error);
-      } else log.info({ kind: kind.kind, because: reasonOf(error) }, "watch ended; it is begun again");
+      } else if (isNotServed(error)) waitMs = await lookAtEach(following, kind, error);
+      else log.info({ kind: kind.kind, because: reasonOf(error) }, "watch ended; it is begun again");
       // Whoever waits to apply goes on: what cannot be listed is said, not waited for.
       listed();
     }
@@ -178,12 +179,16 @@ async function listAndJudge(following: Following, kind: KindInfo, selection: Sel
 
 const isForbidden = (error: unknown): error is ApiError => error instanceof ApiError && error.status === 403;
 
+/** Its server has no such request for this kind: an aggregated API may do without watches. */
+const isNotServed = (error: unknown): error is ApiError => error instanceof ApiError && error.status === 405;
+
 /** Does without the watch as well as it may. Gives the wait until it is tried again. */
 async function lookAtEach(following: Following, kind: KindInfo, error: ApiError): Promise<number> {
   const { context, namespace, say } = following;
   const where = namespace === undefined ? "" : ` in ${namespace}`;
+  const may = isForbidden(error) ? "may not" : "cannot";
   say(
-    `${kind.kind}${where} may not be listed and watched: each object is looked at every ${lookEveryMs / 1_000} s (${error.message})`,
+    `${kind.kind}${where} ${may} be listed and watched: each object is looked at every ${lookEveryMs / 1_000} s (${error.message})`,
     namespace,
   );
   for (const { key } of trackedOf(context, kind, namespace)) await lookAt(following, key);

@@ -82,19 +82,25 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
     tracked.health = context.healthOf(there);
     context.touched(application);
     // Without its label nobody would see that it goes.
-    const isHidden = owned.uid === there.metadata.uid && there.metadata.labels?.[agentLabel] !== context.clusterId;
-    return isHidden ? caseWith(there, DriftKind.LABEL_REMOVED) : undefined;
+    const isToLabel = owned.uid === there.metadata.uid && isHidden(context, there);
+    return isToLabel ? caseWith(there, DriftKind.LABEL_REMOVED) : undefined;
   }
   // A finished Job that is cleaned away is no drift.
   if (there === undefined && owned.done === true) return undefined;
   if (there === undefined) return { ...base, seen: undefined, kind: DriftKind.DELETED, comparison: undefined };
   if (there.metadata.deletionTimestamp !== undefined) return retryMs;
-  if (there.metadata.labels?.[agentLabel] !== context.clusterId) return caseWith(there, DriftKind.LABEL_REMOVED);
+  // Made anew by somebody, who knows nothing of our label: another object, whoever's.
+  const isReplaced = owned.uid !== "" && owned.uid !== there.metadata.uid;
+  if (isHidden(context, there)) return caseWith(there, isReplaced ? DriftKind.REPLACED : DriftKind.LABEL_REMOVED);
   const found = caseWith(there, DriftKind.CHANGED);
   const isAsKnown = found.comparison === "same" && tracked.episode === undefined;
   const isToStrip = run.delivery.strict && foreignOf(context, key, owned, run.delivery, there).length > 0;
   return isAsKnown && !isToStrip && !mayOwnAgain(context, key, owned, desired.object) ? undefined : found;
 }
+
+/** Without our label no watch tells of it. */
+export const isHidden = ({ clusterId }: Pick<Context, "clusterId">, seen: KubeObject): boolean =>
+  seen.metadata.labels?.[agentLabel] !== clusterId;
 
 const isOver = (tracked: Tracked, seen: KubeObject): boolean =>
   versionOf(seen) < tracked.version || (tracked.looked !== "" && tracked.looked === contentHash(seen));

@@ -94,6 +94,11 @@ export const admissionCases: readonly DriftCase[] = [
       await world.deploy([a]);
       await admit(world, `"forced"`);
       const observed = await world.observe(() => world.edit(a, noted));
+      // Nothing is promised that does not come.
+      assert.deepEqual(
+        world.drifts().map(({ nextHealAtMs }) => nextHealAtMs),
+        [0n],
+      );
       return { ...observed, reported: observed.reported.toSorted() };
     },
   },
@@ -111,6 +116,11 @@ export const admissionCases: readonly DriftCase[] = [
       await world.deploy([a]);
       await admit(world, `oldObject == null ? "x" : oldObject.data.level + "x"`);
       const observed = await world.observe(() => world.edit(a, noted));
+      // Nothing is promised that does not come.
+      assert.deepEqual(
+        world.drifts().map(({ nextHealAtMs }) => nextHealAtMs),
+        [0n],
+      );
       return { ...observed, reported: observed.reported.toSorted() };
     },
   },

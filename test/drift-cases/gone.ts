@@ -127,6 +127,29 @@ export const goneCases: readonly DriftCase[] = [
       return observed;
     },
   },
+  ...(["correct", "report"] as const).map((drift): DriftCase => ({
+    number: 22,
+    name: `made anew by hand without our label (kubectl replace --force), ${drift}: another object, and no longer out of sight`,
+    expected: {
+      reported: [
+        drift === "correct"
+          ? `replaced, healed: data.level, ${labelPath} by kubectl-edit`
+          : "replaced, seen: data.level by kubectl-edit",
+      ],
+      restored: drift === "correct",
+      writes: drift === "correct" ? { "patch configmaps": 1 } : { "update configmaps": 1, "dry-run configmaps": 1 },
+    },
+    async run(world) {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a], { drift });
+      const observed = await world.observeOffline(async () => {
+        await world.delete(a);
+        await world.person.create(settings(world, { level: "debug" }));
+      });
+      assert.deepEqual((await world.get(a)).metadata.labels, world.label);
+      return observed;
+    },
+  })),
   {
     number: 23,
     name: "our label on a foreign object",

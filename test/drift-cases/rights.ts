@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
-import { UnknownKind } from "#agent/cluster/errors.ts";
+import type { Cluster } from "#agent/cluster/cluster.ts";
+import { ApiError, UnknownKind } from "#agent/cluster/errors.ts";
 import type { KubeObject } from "#proto/object.ts";
 import type { DriftCase } from "./case.ts";
 import { settings } from "./objects.ts";
@@ -60,6 +61,31 @@ export const rightsCases: readonly DriftCase[] = [
         await healed(world, async () => (await world.value(a, "data.level")) === "info");
       });
       // This is the one place where the agent polls: one forbidden LIST and one GET an object each minute.
+      return { ...observed, loops: false };
+    },
+  },
+  {
+    number: 40,
+    name: "a kind that its server does not watch: each object is looked at once a minute, and said",
+    expected: {
+      reported: ["changed, healed: data.level by kubectl-edit"],
+      restored: true,
+      writes: { "patch configmaps": 1 },
+    },
+    async run(world) {
+      const a = settings(world, { level: "info" });
+      await world.stop();
+      world.wrapAgent(withoutWatch);
+      await world.start();
+      await world.take(world.documents.run("shop", [world.ownNamespace, a]));
+      assert.match(
+        JSON.stringify(world.events("notice")),
+        /ConfigMap cannot be listed and watched: each object is looked/,
+      );
+      const observed = await world.observe(async () => {
+        await world.edit(a, { "data.level": "debug" });
+        await healed(world, async () => (await world.value(a, "data.level")) === "info");
+      });
       return { ...observed, loops: false };
     },
   },
@@ -139,6 +165,15 @@ export const rightsCases: readonly DriftCase[] = [
     },
   },
 ];
+
+/** As the API server answers for a kind whose own server has no watch. */
+const withoutWatch = (cluster: Cluster): Cluster =>
+  Object.assign(Object.create(cluster) as Cluster, {
+    watch(...asked: Parameters<Cluster["watch"]>) {
+      if (asked[0].kind !== "ConfigMap") return cluster.watch(...asked);
+      throw new ApiError(405, { reason: "MethodNotAllowed", message: "the server does not allow this method" });
+    },
+  });
 
 /** From its next start on the agent is a user with these rights to ConfigMaps, and to the Secrets of its own namespace. */
 async function restrict(world: World, rights: Readonly<Record<string, readonly string[]>>): Promise<void> {

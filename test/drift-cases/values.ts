@@ -29,6 +29,29 @@ export const valueCases: readonly DriftCase[] = [
     },
   },
   {
+    number: 2,
+    name: "kubectl rollout restart, kubectl label, kubectl annotate: fields that we never had",
+    expected: {
+      reported: [
+        'foreign fields: metadata.annotations.note by kubectl-edit, metadata.labels.team by kubectl-edit, spec.template.metadata.annotations["kubectl.kubernetes.io/restartedAt"] by kubectl-edit',
+      ],
+      restored: false,
+      writes: {},
+    },
+    async run(world) {
+      const web = deployment(world);
+      await world.deploy([web]);
+      const labels = { ...world.label, team: "shop" };
+      return world.observe(() =>
+        world.edit(web, {
+          "spec.template.metadata.annotations": { "kubectl.kubernetes.io/restartedAt": "2030-01-01T00:00:00Z" },
+          "metadata.annotations": { note: "x" },
+          "metadata.labels": labels,
+        }),
+      );
+    },
+  },
+  {
     number: 3,
     name: "quantities in another notation",
     expected: silence,

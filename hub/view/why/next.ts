@@ -220,11 +220,7 @@ function drifting({ drift, entry, nowMs, scope }: Facts): Next | undefined {
   const open = drift.find((each) => isOpen(each.drift.state));
   if (open === undefined) return undefined;
   const commands = ["plumb drift", ...look(open.drift.object)];
-  if (open.drift.state === DriftState.CONTESTED)
-    return {
-      next: `healed again ${soon(Number(open.drift.nextHealAtMs), nowMs)}; stop the other tool, or commit a DriftException`,
-      commands,
-    };
+  if (open.drift.state === DriftState.CONTESTED) return { next: contested(open, nowMs), commands };
   const delivery = entry?.kind === "run" ? entry.delivery : undefined;
   if (delivery?.drift === "report")
     return { next: `nothing is healed: ${scope.application} only reports drift (delivery.drift)`, commands };
@@ -235,6 +231,12 @@ function drifting({ drift, entry, nowMs, scope }: Facts): Next | undefined {
     return { next: `its heal is tried ${soon(Number(nextHealAtMs), nowMs)} (${reason})`, commands };
   if (reason !== "") return { next: `it is not healed before Git or the object changes (${reason})`, commands };
   return { next: "it is healed as soon as it can be", commands };
+}
+
+function contested({ drift: { nextHealAtMs } }: SeenDrift, nowMs: number): string {
+  if (nextHealAtMs === 0n)
+    return "it is not healed before the object is another or the agent starts again: the API server's admission gives another value; change that, or Git, or commit a DriftException";
+  return `healed again ${soon(Number(nextHealAtMs), nowMs)}; stop the other tool, or commit a DriftException`;
 }
 
 /** All is well but for what waits for its time. */

@@ -70,7 +70,9 @@ function outcomeOf(
     case DriftState.HEALED:
       return `healed in ${Math.max(0, Number(healedAtMs - seenAtMs))} ms`;
     case DriftState.CONTESTED:
-      return `contested${why}; healed ${heals} times, next heal ${soon(Number(nextHealAtMs), nowMs)}`;
+      return nextHealAtMs === 0n
+        ? `contested${why}; not healed before the object is another`
+        : `contested${why}; healed ${heals} times, next heal ${soon(Number(nextHealAtMs), nowMs)}`;
     case DriftState.ENDED:
       return `over${why}`;
     default:

@@ -359,6 +359,18 @@ const cases: readonly Case[] = [
     commands: ["plumb drift", "kubectl -n shop describe configmap settings"],
   },
   {
+    name: "a field that admission gives another value at each heal",
+    status: status({ drifted: 1 }),
+    events: [drift({ state: DriftState.CONTESTED, reason: "admission gives another value", nextHealAtMs: 0n })],
+    summary: "api 4f1c9ab on eu-7 is Current for 1m",
+    lines: [
+      ...applied,
+      "drift: ConfigMap shop/settings: data.LOG_LEVEL info → debug by kubectl-edit, 4m ago: contested: admission gives another value; not healed before the object is another",
+    ],
+    next: "it is not healed before the object is another or the agent starts again: the API server's admission gives another value; change that, or Git, or commit a DriftException",
+    commands: ["plumb drift", "kubectl -n shop describe configmap settings"],
+  },
+  {
     name: "drift that is only told",
     entry: { ...run, delivery: { ...plainDelivery, drift: "report" } },
     status: status({ drifted: 1 }),
