@@ -239,6 +239,29 @@ describe.each(["simulated", "real"])("hooks on the %s API server", (which) => {
     expect(await isThere(world, settings(world, "a"))).toBe(false);
   });
 
+  test("a hook that is another Application's hook, or its object, is refused, naming both", async () => {
+    await using world = await open();
+    const script = settings(world, "script", {}, helm("pre-install"));
+    const of = (name: string, ...objects: KubeObject[]) => world.documents.run(name, objects, { timeoutMs: 60_000 });
+    await world.take(shop(world, script, settings(world, "a")));
+    await world.take(
+      shop(world, script, settings(world, "a")),
+      of("same-hook", script, settings(world, "b")),
+      of("its-object", settings(world, "script"), settings(world, "c")),
+      of("hook-of-an-object", settings(world, "a", {}, helm("pre-install")), settings(world, "d")),
+    );
+    for (const [name, object] of [
+      ["same-hook", "script"],
+      ["its-object", "script"],
+      ["hook-of-an-object", "a"],
+    ] as const)
+      expect(statusOf(world, name)).toMatchObject({
+        phase: ApplicationPhase.BLOCKED,
+        reason: `ConfigMap ${world.namespace}/${object} is also in shop: an object belongs to one Application`,
+      });
+    expect(statusOf(world).phase).toBe(ApplicationPhase.APPLIED);
+  });
+
   test("what a hook left is deleted when the hook is no more in Git, and nothing of others", async () => {
     await using world = await open();
     const script = settings(world, "script", {}, helm("pre-install,pre-upgrade"));

@@ -269,6 +269,79 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     expect(statusOf(world)).toMatchObject({ reason: "", problems: [], nextTryAtMs: 0n });
   });
 
+  test("a wave waits for what of the one before is tried again, however long; past the timeout that is a failed apply, which goes on", async () => {
+    await using world = await open();
+    const away = settings(world, "away");
+    away.metadata.namespace = `${world.namespace}-later`;
+    const next = settings(world, "next", {}, { "plumbline.dev/wave": "1" });
+    const cry = settings(world, "cry", {}, { "plumbline.dev/hook": "fail" });
+    give(world, run(world, "shop", [away, next, cry]));
+    const inTime: ApplicationPhase[] = [];
+    await world.until(async () => {
+      if (world.clock.now() < Date.now() + 30_000) inTime.push(statusOf(world).phase);
+      await world.clock.advance(2_000);
+      return statusOf(world).phase === ApplicationPhase.FAILED && (await isThere(world, cry));
+    });
+    expect(inTime).not.toContain(ApplicationPhase.FAILED);
+    expect(await isThere(world, next)).toBe(false);
+    // For hours, and a minute between two tries at the most.
+    await world.clock.advance(3_600_000);
+    await world.until(() => (statusOf(world).problems[0]?.nextTryAtMs ?? 0n) > BigInt(world.clock.now()));
+    expect(Number(statusOf(world).problems[0]!.nextTryAtMs) - world.clock.now()).toBeLessThanOrEqual(60_000);
+    await world.person.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: `${world.namespace}-later` } });
+    await world.until(async () => {
+      await world.clock.advance(1_000);
+      return statusOf(world).phase === ApplicationPhase.APPLIED;
+    });
+    expect(await isThere(world, next)).toBe(true);
+  });
+
+  test("what the server asks to be tried later is tried as late as it asks", async () => {
+    await using world = await open();
+    const asked: number[] = [];
+    await world.stop();
+    world.wrapAgent((cluster) =>
+      Object.assign(Object.create(cluster) as Cluster, {
+        async apply(...[object, options]: Parameters<Cluster["apply"]>) {
+          if (object.kind !== "ConfigMap") return cluster.apply(object, options);
+          asked.push(world.clock.now());
+          if (asked.length > 1) return cluster.apply(object, options);
+          throw new ApiError(503, { reason: "ServiceUnavailable", message: "not now" }, "7");
+        },
+      }),
+    );
+    await world.start();
+    give(world, run(world, "shop", [settings(world, "a")]));
+    await world.until(() => (statusOf(world).problems[0]?.nextTryAtMs ?? 0n) > 0n);
+    expect(Number(statusOf(world).problems[0]!.nextTryAtMs) - asked[0]!).toBe(7_000);
+    await world.clock.advance(6_999);
+    expect(asked).toHaveLength(1);
+    await world.until(async () => {
+      await world.clock.advance(1);
+      return statusOf(world).phase === ApplicationPhase.APPLIED;
+    });
+  });
+
+  test("a revision that meets an object on its way out is not applied before that is gone", async () => {
+    await using world = await open();
+    const a = (text: string): KubeObject => settings(world, "a", { level: text });
+    await world.take(run(world, "shop", [a("1")]));
+    await world.edit(a("1"), { "metadata.finalizers": ["test.plumbline.dev/held"] });
+    await world.delete(a("1"));
+    const uid = await uidOf(world, a("1"));
+    give(world, run(world, "shop", [a("2")], { timeoutMs: 3_600_000 }));
+    await world.until(() => statusOf(world).problems.length > 0);
+    expect(statusOf(world).problems).toMatchObject([{ reason: "Terminating", final: false }]);
+    expect(statusOf(world).phase).toBe(ApplicationPhase.APPLYING);
+    await world.edit(a("1"), { "metadata.finalizers": [] });
+    await world.until(async () => {
+      await world.clock.advance(1_000);
+      return statusOf(world).phase === ApplicationPhase.APPLIED;
+    });
+    expect(await uidOf(world, a("1"))).not.toBe(uid);
+    expect(await level(world, "a")).toBe("2");
+  });
+
   test("a bundle of a kind that nobody serves yet says when it is tried again", async () => {
     await using world = await open();
     const thing: KubeObject = {

@@ -93,6 +93,30 @@ test("a generated name that only changed its suffix costs no budget", () => {
   expect(pruned).toMatchObject({ kind: "prune", candidates: { length: 15 } });
 });
 
+test("a generated name whose like is no more wanted costs the budget", () => {
+  const old = Array.from({ length: 15 }, (_, n) => `/ConfigMap/shop/settings${n}-7f9c2b4d5h`);
+  const other = "/ConfigMap/shop/other-2m4b2c6d4k";
+  expect(plan({ inventory: inventoryOf(...old, other), wanted: new Set([other]) }).kind).toBe("blocked");
+});
+
+test.each([
+  [20, 20, "prune"],
+  [21, 20, "blocked"],
+  [21, 30, "prune"],
+  [31, 30, "blocked"],
+])("%i of 100 objects at %i %%: %s", (leaving, percent, kind) => {
+  const all = configMaps(100);
+  const inputs = { inventory: inventoryOf(...all), wanted: new Set(all.slice(leaving)) };
+  expect(plan({ ...inputs, budget: { percent, allowPrune: "" } }).kind).toBe(kind);
+});
+
+test("an object with two waves goes by ours", () => {
+  const both = object("v1", "ConfigMap", "both", "2");
+  both.metadata.annotations = { ...both.metadata.annotations, "argocd.argoproj.io/sync-wave": "-7" };
+  const stages = stagesOf([both, object("v1", "ConfigMap", "one", "1")]);
+  expect(stages.map(({ objects }) => objects.map(({ metadata }) => metadata.name).join())).toEqual(["one", "both"]);
+});
+
 test("a protected kind needs the object's own word and the Application's", () => {
   const namespace = { group: "", kind: "Namespace", namespace: "", name: "shop" };
   const allow = { "plumbline.dev/prune": "allow" };

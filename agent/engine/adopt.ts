@@ -1,5 +1,7 @@
 import { fieldManager } from "#agent/cluster/cluster.ts";
+import type { ClusterId } from "#proto/ids.ts";
 import type { JsonObject, KubeObject, ManagedFieldsEntry } from "#proto/object.ts";
+import { agentLabel } from "./bundles.ts";
 
 // Tools whose fields become ours when an object is taken over; anyone else keeps what is theirs.
 const formerManagers = new Set([
@@ -19,8 +21,13 @@ const marks: readonly { readonly tool: string; readonly names: readonly string[]
   { tool: "Flux", names: ["kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"] },
 ];
 
-/** Who else applies this object all the time, as its labels and annotations say. */
-export function trackingMark({ metadata }: KubeObject): string | undefined {
+/**
+ * Who else applies this object all the time, as its labels and annotations say. An agent of ours under another cluster's
+ * name has the same field manager: no conflict would tell of it, and each would take the object from the other.
+ */
+export function trackingMark({ metadata }: KubeObject, clusterId: ClusterId): string | undefined {
+  const agent = metadata.labels?.[agentLabel];
+  if (agent !== undefined && agent !== clusterId) return `the Plumbline agent of cluster ${agent}`;
   const found = marks.find(({ names }) =>
     names.some((name) => metadata.annotations?.[name] !== undefined || metadata.labels?.[name] !== undefined),
   );

@@ -13,10 +13,14 @@ export function blockedBecause(context: Context, application: ApplicationState, 
     const shared = all.find((key) => theirs?.keys.has(key) === true || theirs?.hookKeys.has(key) === true);
     if (shared === undefined) continue;
     // The one that owns it goes on; of two newcomers the first by name does.
-    const isMine = application.head?.inventory.has(shared) === true && !other.head?.inventory.has(shared);
-    const isTheirs = other.head?.inventory.has(shared) === true && !application.head?.inventory.has(shared);
+    const isMine = hasMade(application, shared) && !hasMade(other, shared);
+    const isTheirs = hasMade(other, shared) && !hasMade(application, shared);
     if (isTheirs || (!isMine && other.name < application.name))
       return `${describeRef(parseRefKey(shared))} is also in ${other.name}: an object belongs to one Application`;
   }
   return undefined;
 }
+
+/** As an object of its own, or by a hook. */
+const hasMade = ({ head }: ApplicationState, key: string): boolean =>
+  head?.inventory.has(key) === true || Object.hasOwn(head?.made ?? {}, key);

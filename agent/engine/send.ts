@@ -97,7 +97,7 @@ export async function firstContact(
   found(there);
   if (isOurs(there, context)) return takeBack(context, writer, key, there, leavingTaken(there));
   const { adopt } = run.delivery;
-  const mark = trackingMark(there);
+  const mark = trackingMark(there, context.clusterId);
   if (adopt !== "take" && mark !== undefined)
     throw refused(`is managed by ${mark}; remove it there first, or set delivery.adopt: take`);
   if (adopt === "never") throw refused("exists already, and delivery.adopt is never");

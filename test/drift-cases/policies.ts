@@ -83,6 +83,9 @@ export const policyCases: readonly DriftCase[] = [
       const second = world.engine.statuses().find(({ application }) => application === "a-second");
       assert.equal(second?.phase, ApplicationPhase.BLOCKED);
       assert.match(second?.reason ?? "", /ConfigMap .*\/a is also in shop/);
+      // Whatever their names, the one that owns it is the one that goes on.
+      const owner = world.engine.statuses().find(({ application }) => application === "shop");
+      assert.equal(owner?.phase, ApplicationPhase.APPLIED);
       return observed;
     },
   },

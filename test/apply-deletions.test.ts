@@ -1,0 +1,171 @@
+import { describe, expect, test } from "vitest";
+import type { Delivery } from "#proto/desired-state.ts";
+import { ApplicationPhase } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import type { KubeObject } from "#proto/object.ts";
+import type { World } from "#test/drift-cases/world.ts";
+import { deployment, give, isThere, ready, settings, statusOf, uidOf } from "./apply/objects.ts";
+import { worldsOn } from "./apply/worlds.ts";
+
+const plain = { enabled: true, budgetPercent: 20, protected: [] };
+
+// What is ever deleted, and what never is.
+describe.each(["simulated", "real"])("deletions on the %s API server", (which) => {
+  const open = worldsOn(which, "delete");
+  const run = (world: World, objects: KubeObject[], delivery: Partial<Delivery> = {}) =>
+    world.documents.run("shop", objects, { timeoutMs: 60_000, ...delivery });
+  const told = (world: World) =>
+    (world.events("pruned") as { deleted: { name: string }[]; orphaned: { name: string }[] }[]).map((one) => ({
+      deleted: one.deleted.map(({ name }) => name),
+      orphaned: one.orphaned.map(({ name }) => name),
+    }));
+  /** Not there, or on its way out: Namespaces need a controller for the rest. */
+  const isLeaving = async (world: World, object: KubeObject): Promise<boolean> => {
+    const there = await world.person.get(world.address(object));
+    return there === undefined || there.metadata.deletionTimestamp !== undefined;
+  };
+  const namespace = (world: World, name: string, annotations: Record<string, string> = {}): KubeObject => ({
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name: `${world.namespace}-${name}`, annotations },
+  });
+  const allow = { "plumbline.dev/prune": "allow" };
+
+  test.each(["prune", "Removal"] as const)(
+    "a protected kind is deleted by a %s only if the object and the Application both say so",
+    async (by) => {
+      await using world = await open();
+      const [both, alone] = [namespace(world, "both", allow), namespace(world, "alone")];
+      const named: Partial<Delivery> = { prune: { ...plain, protected: ["Namespace"] } };
+      const other = (policy: Partial<Delivery>, objects: KubeObject[]) =>
+        world.documents.run("other", objects, { timeoutMs: 60_000, ...policy });
+      const unnamed = namespace(world, "unnamed", allow);
+      await world.take(
+        run(world, [both, alone, settings(world, "a")], named),
+        other({}, [unnamed, settings(world, "b")]),
+      );
+      await world.take(
+        ...(by === "prune"
+          ? [run(world, [settings(world, "a")], named), other({}, [settings(world, "b")])]
+          : [world.documents.remove("shop", "delete"), world.documents.remove("other", "delete")]),
+      );
+      expect(await isLeaving(world, both)).toBe(true);
+      expect(await isLeaving(world, alone)).toBe(false);
+      expect(await isLeaving(world, unnamed)).toBe(false);
+      const orphaned = told(world).flatMap((one) => one.orphaned);
+      expect(orphaned.toSorted()).toEqual([alone.metadata.name, unnamed.metadata.name]);
+    },
+  );
+
+  test.each([
+    ["kustomize.toolkit.fluxcd.io/prune", "disabled"],
+    ["plumbline.dev/prune", "never"],
+    ["argocd.argoproj.io/sync-options", "Delete=false"],
+    ["argocd.argoproj.io/sync-options", "Prune=confirm"],
+    ["argocd.argoproj.io/sync-options", "Validate=false, Delete=confirm"],
+  ])("what says %s: %s is let go", async (name, value) => {
+    await using world = await open();
+    const kept = settings(world, "kept", {}, { [name]: value });
+    await world.take(run(world, [kept, settings(world, "a")]));
+    await world.take(run(world, [settings(world, "a")]));
+    expect(await isThere(world, kept)).toBe(true);
+    expect(told(world)).toEqual([{ deleted: [], orphaned: ["kept"] }]);
+  });
+
+  test("with pruning off nothing that leaves Git is deleted, and that is said", async () => {
+    await using world = await open();
+    await world.take(run(world, [settings(world, "a"), settings(world, "b")]));
+    await world.take(run(world, [settings(world, "a")], { prune: { ...plain, enabled: false } }));
+    expect(await isThere(world, settings(world, "b"))).toBe(true);
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.APPLIED, objects: 2 });
+    expect(statusOf(world).reason).toBe("pruning is off: what was removed in Git stays");
+    await world.take(run(world, [settings(world, "a")]));
+    expect(await isThere(world, settings(world, "b"))).toBe(false);
+  });
+
+  test("the budget is the Application's own", async () => {
+    await using world = await open();
+    const all = Array.from({ length: 24 }, (_, n) => settings(world, `c-${n}`));
+    const half = all.slice(12);
+    await world.take(run(world, all));
+    await world.take(run(world, half));
+    expect(statusOf(world).reason).toMatch(/^12 of 24 objects would be deleted, 10 are allowed/);
+    expect(await isThere(world, all[0]!)).toBe(true);
+    await world.take(run(world, half, { prune: { ...plain, budgetPercent: 50 } }));
+    expect(await isThere(world, all[0]!)).toBe(false);
+    expect(statusOf(world)).toMatchObject({ objects: 12, reason: "" });
+  });
+
+  test("what leaves Git goes once what runs is healthy, and after the timeout all the same, which is said", async () => {
+    await using world = await open();
+    const [b, c] = [settings(world, "b"), settings(world, "c")];
+    const web = deployment(world, "web");
+    await world.take(run(world, [b, c]));
+    give(world, run(world, [web, c]));
+    await world.until(() => isThere(world, web));
+    await world.until(() => statusOf(world).current === 2);
+    expect(await isThere(world, b)).toBe(true);
+    await world.backend.writeStatus(web, ready);
+    await world.until(async () => !(await isThere(world, b)));
+    await world.until(() => statusOf(world).phase === ApplicationPhase.APPLIED);
+
+    await world.backend.writeStatus(web, { ...ready, readyReplicas: 0, availableReplicas: 0 });
+    await world.until(() => statusOf(world).current === 1);
+    give(world, run(world, [web]));
+    await world.until(async () => {
+      await world.clock.advance(10_000);
+      return !(await isThere(world, c));
+    });
+    await world.until(() => statusOf(world).phase === ApplicationPhase.APPLIED);
+    expect(statusOf(world).reason).toBe("pruned although not everything was healthy within 60000 ms");
+  });
+
+  test("an object that somebody made anew under the name is not deleted in the place of ours", async () => {
+    await using world = await open();
+    const [a, b] = [settings(world, "a"), settings(world, "b")];
+    await world.take(run(world, [a, b], { drift: "report" }));
+    await world.stop();
+    await world.delete(b);
+    await world.person.create(settings(world, "b", { level: "theirs" }));
+    const uid = await uidOf(world, b);
+    await world.start();
+    await world.engine.settled();
+    await world.take(run(world, [a], { drift: "report" }));
+    expect(await uidOf(world, b)).toBe(uid);
+    expect(told(world)).toEqual([]);
+    expect(statusOf(world).objects).toBe(1);
+  });
+
+  test("while the bundle of another Application is unknown nothing is pruned or removed: it may hold what would be", async () => {
+    await using world = await open();
+    const [a, b, c] = [settings(world, "a"), settings(world, "b"), settings(world, "c")];
+    await world.take(run(world, [a, b]), world.documents.run("gone", [c]));
+    const other = world.documents.run("other", [settings(world, "d")]);
+    const slices = world.documents.blobs.get(other.address)!;
+    world.documents.blobs.delete(other.address);
+    give(world, run(world, [a]), world.documents.remove("gone", "delete"), other);
+    await world.until(() => statusOf(world).reason.startsWith("nothing is pruned: the bundle of other is not known"));
+    await world.until(() => statusOf(world, "gone").reason.startsWith("waits: the bundle of other is not known"));
+    expect([await isThere(world, b), await isThere(world, c)]).toEqual([true, true]);
+    world.documents.blobs.set(other.address, slices);
+    await world.until(async () => {
+      await world.clock.advance(1_000);
+      return !(await isThere(world, b)) && !(await isThere(world, c));
+    });
+  });
+
+  test("a claim is never deleted to be made anew, whatever its annotation says", async () => {
+    await using world = await open();
+    const claim = (storageClassName: string): KubeObject => ({
+      apiVersion: "v1",
+      kind: "PersistentVolumeClaim",
+      metadata: { name: "data", namespace: world.namespace, annotations: { "plumbline.dev/recreate": "allow" } },
+      spec: { storageClassName, accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
+    });
+    await world.take(run(world, [claim("slow")]));
+    const uid = await uidOf(world, claim("slow"));
+    await world.take(run(world, [claim("fast")]));
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.FAILED, problems: [{ final: true }] });
+    expect(await uidOf(world, claim("slow"))).toBe(uid);
+    expect(await isLeaving(world, claim("slow"))).toBe(false);
+  });
+});
