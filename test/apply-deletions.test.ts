@@ -153,6 +153,30 @@ describe.each(["simulated", "real"])("deletions on the %s API server", (which) =
     });
   });
 
+  test.each(["held", "absent"])(
+    "what an Application owns that is %s is not deleted by one that took it up and dropped it again",
+    async (how) => {
+      await using world = await open();
+      const x = settings(world, "x");
+      const held = how === "held" ? [world.documents.hold("shop", "does not render")] : [];
+      await world.take(run(world, [x, settings(world, "a")]));
+      const away = settings(world, "away");
+      away.metadata.namespace = `${world.namespace}-later`;
+      // It never comes to its end, so that both have the object in their inventories.
+      give(world, ...held, world.documents.run("other", [x, away], { timeoutMs: 3_600_000 }));
+      await world.until(() => statusOf(world, "other").problems.length > 0);
+      await world.until(() => statusOf(world, "other").current === 1);
+      give(world, ...held, world.documents.run("other", [settings(world, "y")]));
+      await world.until(async () => {
+        await world.clock.advance(1_000);
+        return statusOf(world, "other").phase === ApplicationPhase.APPLIED;
+      });
+      expect(await isThere(world, x)).toBe(true);
+      expect(told(world).flatMap(({ deleted }) => deleted)).not.toContain("x");
+      expect(statusOf(world).objects).toBe(2);
+    },
+  );
+
   test("a claim is never deleted to be made anew, whatever its annotation says", async () => {
     await using world = await open();
     const claim = (storageClassName: string): KubeObject => ({

@@ -159,6 +159,36 @@ describe.each(["simulated", "real"])("hooks on the %s API server", (which) => {
     expect(await isThere(world, migrate)).toBe(false);
   });
 
+  test("what a hook makes is made anew for each digest, or changed where its policy does not say so", async () => {
+    await using world = await open();
+    const anew = (text: string) => settings(world, "anew", { level: text }, helm("pre-install,pre-upgrade"));
+    const changed = (text: string) =>
+      settings(
+        world,
+        "changed",
+        { level: text },
+        helm("pre-install,pre-upgrade", { "helm.sh/hook-delete-policy": "hook-failed" }),
+      );
+    await world.take(shop(world, anew("1"), changed("1"), settings(world, "a", { level: "1" })));
+    const before = [await uidOf(world, anew("")), await uidOf(world, changed(""))];
+    await world.take(shop(world, anew("2"), changed("2"), settings(world, "a", { level: "2" })));
+    await isApplied(world);
+    const since = [await uidOf(world, anew("")), await uidOf(world, changed(""))];
+    expect(since[0]).not.toBe(before[0]);
+    expect(since[1]).toBe(before[1]);
+    expect(await world.value(changed(""), "data.level")).toBe("2");
+  });
+
+  test("what a hook left and says of itself that it is kept stays when the hook is no more", async () => {
+    await using world = await open();
+    const kept = settings(world, "kept", {}, helm("pre-install", { "helm.sh/resource-policy": "keep" }));
+    await world.take(shop(world, kept, settings(world, "a")));
+    await world.take(shop(world, settings(world, "a")));
+    await world.take(world.documents.remove("shop", "delete"));
+    expect(await isThere(world, kept)).toBe(true);
+    expect(await isThere(world, settings(world, "a"))).toBe(false);
+  });
+
   test("an agent that ends while a hook runs goes on waiting for that very run", async () => {
     await using world = await open();
     const first = pod(world, "first", helm("pre-install", { "helm.sh/hook-weight": "-1" }));

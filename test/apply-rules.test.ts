@@ -141,6 +141,38 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     await world.until(async () => (await level(world, "a")) === "2");
   });
 
+  test("a new revision of both goes to what is needed first, though that runs well already; what runs does not wait again", async () => {
+    await using world = await open();
+    const written: string[] = [];
+    await world.stop();
+    world.wrapAgent((cluster) =>
+      Object.assign(Object.create(cluster) as Cluster, {
+        async apply(...[object, options]: Parameters<Cluster["apply"]>) {
+          const answer = await cluster.apply(object, options);
+          if (object.kind === "ConfigMap") written.push(object.metadata.name);
+          return answer;
+        },
+      }),
+    );
+    await world.start();
+    const shop = (text: string) => run(world, "shop", [settings(world, "a", { level: text })], after("db"));
+    const web = deployment(world, "db");
+    const db = (text: string) => run(world, "db", [settings(world, "b", { level: text }), web]);
+    give(world, shop("1"), db("1"));
+    await world.until(() => isThere(world, web));
+    await world.backend.writeStatus(web, ready);
+    await world.until(async () => (await level(world, "a").catch(() => undefined)) === "1");
+    await world.until(() => statusOf(world).phase === ApplicationPhase.APPLIED);
+    await world.take(shop("2"), db("2"));
+    await world.until(async () => (await level(world, "a")) === "2");
+    expect(written).toEqual(["b", "a", "b", "a"]);
+
+    await world.backend.writeStatus(web, { ...ready, readyReplicas: 0, availableReplicas: 0 });
+    await world.until(() => statusOf(world, "db").health !== Health.CURRENT);
+    await world.take(shop("2"), db("2"));
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.APPLIED, reason: "" });
+  });
+
   test("two Applications that wait for each other only say so", async () => {
     await using world = await open();
     await world.take(
@@ -166,6 +198,19 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     const gone = world.events("pruned") as { deleted: { name: string }[] }[];
     expect(gone.flatMap(({ deleted }) => deleted.map(({ name }) => name))).toEqual(["a", "b"]);
     await world.edit(held, { "metadata.finalizers": undefined });
+  });
+
+  test("and so does what needs another only by way of a third", async () => {
+    await using world = await open();
+    const db = run(world, "db", [settings(world, "b")]);
+    const web = run(world, "web", [settings(world, "w")], after("db"));
+    const shop = run(world, "shop", [settings(world, "a")], after("web"));
+    await world.take(db, web, shop);
+    await world.until(() => statusOf(world).phase === ApplicationPhase.APPLIED);
+    await world.take(world.documents.remove("db", "delete"), web, world.documents.remove("shop", "delete"));
+    await world.until(() => statusOf(world, "db").phase === ApplicationPhase.REMOVED);
+    const gone = world.events("pruned") as { deleted: { name: string }[] }[];
+    expect(gone.flatMap(({ deleted }) => deleted.map(({ name }) => name))).toEqual(["a", "b"]);
   });
 
   test("when a cluster's limits were narrowed, what lies outside is neither healed nor deleted, and is let go and said", async () => {

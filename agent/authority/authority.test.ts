@@ -82,3 +82,10 @@ test.each(["deployer", "a/b/c", "/deployer", "shop/", `${own}/plumbline-agent`, 
     expect(identityOf(tenant, own, named)).toMatchObject({ kind: "refused" });
   },
 );
+
+test("also where everything is allowed no document makes the agent write as one of its own namespace", () => {
+  expect(identityOf(wholeCluster, own, `${own}/plumbline-agent`)).toMatchObject({
+    kind: "refused",
+    because: expect.stringContaining("in the agent's own namespace") as string,
+  });
+});

@@ -65,6 +65,7 @@ const cases: [string, (spec: JsonObject) => void, Comparison][] = [
   ["16: an item removed", (spec) => (spec["containers"] = []), "valuesChanged"],
   ["17: a member added by others", (spec) => (spec["finalizers"] = ["other", "keep"]), "same"],
   ["17: our member removed", (spec) => (spec["finalizers"] = ["other"]), "valuesChanged"],
+  ["4: an empty value within an atomic one", (spec) => (spec["selector"] = { app: "web", none: {}, more: [] }), "same"],
   ["17: an atomic map", (spec) => (spec["selector"] = { app: "web", more: "x" }), "valuesChanged"],
 ];
 
@@ -163,6 +164,41 @@ test("14: who owns an empty value around a changed field did not change it", () 
   const around = entry("operator", { "f:spec": { "f:containers": { 'k:{"name":"web"}': { ".": {} } } } });
   const seen = object((spec) => (web(spec)["image"] = "shop:evil"), [ours(), around]);
   expect(driftOf(object(), seen, "salt")).toMatchObject({ tool: unknownTool });
+});
+
+test("14: nor who owns it around a field that was taken from us", () => {
+  const around = entry("operator", { "f:spec": { "f:containers": { 'k:{"name":"web"}': { ".": {} } } } });
+  const edit = entry("kubectl", { "f:spec": { "f:containers": { 'k:{"name":"web"}': { "f:image": {} } } } });
+  const evil = (spec: JsonObject) => (web(spec)["image"] = "shop:evil");
+  expect(driftOf(object(), object(evil, [ours(without("f:containers")), around]), "salt")).toMatchObject({
+    tool: unknownTool,
+  });
+  expect(driftOf(object(), object(evil, [ours(without("f:containers")), around, edit]), "salt")).toMatchObject({
+    tool: "kubectl",
+  });
+});
+
+test("8: of several that own what changed the newest is told", () => {
+  const replicas = { "f:spec": { "f:replicas": {} } };
+  const at = (manager: string, second: number) =>
+    entry(manager, replicas, { time: `2030-01-01T00:00:0${second}Z`, operation: "Apply" });
+  const seen = object(
+    (spec) => (spec["replicas"] = 1),
+    [ours(without("f:replicas")), at("a", 3), at("b", 7), at("c", 5)],
+  );
+  expect(driftOf(object(), seen, "salt")).toMatchObject({
+    tool: "b",
+    changedAtMs: Date.parse("2030-01-01T00:00:07Z"),
+  });
+});
+
+test("4: an empty value that is there in one and not in the other is no difference", () => {
+  const emptied = object((spec) => {
+    delete spec["securityContext"];
+    spec["selector"] = { app: "web", none: [] };
+    spec["replicas"] = 4;
+  });
+  expect(driftOf(object(), emptied, "salt")?.fields.map(({ path }) => path)).toEqual(["spec.replicas"]);
 });
 
 test("shows digests in place of secrets and of big values", () => {

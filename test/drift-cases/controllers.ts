@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
-import type { KubeObject } from "#proto/object.ts";
+import type { Cluster } from "#agent/cluster/cluster.ts";
+import type { JsonObject, KubeObject } from "#proto/object.ts";
 import { silence, type DriftCase } from "./case.ts";
 import { deployment } from "./objects.ts";
 import type { World } from "./world.ts";
@@ -72,6 +73,62 @@ export const controllerCases: readonly DriftCase[] = [
         assert.equal(await world.value(web, "spec.replicas"), 0);
         assert.equal(await world.value(web, "spec.minReadySeconds"), 1);
       });
+    },
+  },
+  {
+    number: 12,
+    name: "a revision before the autoscaler has scaled anything: replicas stay what they are",
+    expected: { reported: [], restored: false, writes: { "patch deployments": 1 } },
+    async run(world) {
+      const web = deployment(world, { replicas: 3 });
+      await world.deploy([web]);
+      await world.person.create(autoscaler(world, 1));
+      return world.observe(async () => {
+        await world.deploy([deployment(world, { replicas: 3, minReadySeconds: 1 })]);
+        assert.equal(await world.value(web, "spec.replicas"), 3);
+      });
+    },
+  },
+  {
+    number: 12,
+    name: "an autoscaler of another kind by the same name has nothing to say",
+    expected: {
+      reported: ["changed, healed: spec.replicas by kubectl-scale"],
+      restored: true,
+      writes: { "patch deployments": 1 },
+    },
+    async run(world) {
+      const web = deployment(world, { replicas: 2 });
+      await world.deploy([web]);
+      const other = autoscaler(world, 1);
+      const spec = other["spec"] as JsonObject;
+      spec["scaleTargetRef"] = { apiVersion: "apps/v1", kind: "StatefulSet", name: "web" };
+      await world.person.create(other);
+      return world.observe(() => world.edit(web, { "spec.replicas": 5 }, "kubectl-scale"));
+    },
+  },
+  {
+    number: 12,
+    name: "a scale is seen before the autoscaler that made it: the server is asked",
+    expected: { reported: [], restored: false, writes: { "patch deployments": 1 } },
+    async run(world) {
+      const web = deployment(world, { replicas: 2 });
+      await world.stop();
+      // What is told of autoscalers comes too late, here never.
+      world.wrapAgent((cluster) =>
+        Object.assign(Object.create(cluster) as Cluster, {
+          async *watch(...asked: Parameters<Cluster["watch"]>) {
+            for await (const event of cluster.watch(...asked))
+              if (asked[0].kind !== "HorizontalPodAutoscaler") yield event;
+          },
+        }),
+      );
+      await world.start();
+      await world.deploy([web]);
+      await world.person.create(autoscaler(world, 1));
+      const observed = await world.observe(() => world.edit(web, { "spec.replicas": 5 }, "autoscaler"));
+      assert.equal(await world.value(web, "spec.replicas"), 5);
+      return observed;
     },
   },
   ...[false, true].map((isOffline): DriftCase => ({

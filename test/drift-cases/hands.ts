@@ -1,3 +1,5 @@
+import { strict as assert } from "node:assert";
+import type { Cluster } from "#agent/cluster/cluster.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { silence, type DriftCase } from "./case.ts";
 import { deployment, settings } from "./objects.ts";
@@ -36,6 +38,57 @@ export const handCases: readonly DriftCase[] = [
       await world.deploy([settings(world, { level: "info" })]);
       const other = await world.backend.as("kubectl");
       return world.observe(() => other.apply(settings(world, { level: "debug" }), { force: true }));
+    },
+  },
+  {
+    number: 8,
+    name: "a value changed while a revision of its object is on its way",
+    expected: {
+      reported: ["changed, healed: data.level by kubectl-edit"],
+      restored: false,
+      writes: { "patch configmaps": 2 },
+    },
+    async run(world) {
+      const a = (level: string) => settings(world, { level });
+      let isAwaited = false;
+      await world.stop();
+      world.wrapAgent((cluster) =>
+        Object.assign(Object.create(cluster) as Cluster, {
+          async apply(...[object, options]: Parameters<Cluster["apply"]>) {
+            const answer = await cluster.apply(object, options);
+            if (!isAwaited || object.kind !== "ConfigMap") return answer;
+            isAwaited = false;
+            const there = await world.edit(a(""), { "data.level": "debug" });
+            // The event of it has come before the answer has.
+            await world.until(() => world.hasJudged(there));
+            return answer;
+          },
+        }),
+      );
+      await world.start();
+      await world.deploy([a("info")]);
+      isAwaited = true;
+      const observed = await world.observe(() => world.deploy([a("warn")]));
+      assert.equal(await world.value(a(""), "data.level"), "warn");
+      return observed;
+    },
+  },
+  {
+    number: 9,
+    name: "many objects at once lose their ownership, as by an upgrade: put right five a second",
+    // And what the server makes of fields that nobody owns is taken out of each again.
+    expected: { ...silence, writes: { "patch configmaps": 60, "update configmaps": 60 } },
+    async run(world) {
+      const all = Array.from({ length: 60 }, (_, n) => settings(world, { level: "info" }, `c-${n}`));
+      await world.deploy(all);
+      const patched = async (): Promise<number> => (await world.requests())["patch configmaps"] ?? 0;
+      const before = await patched();
+      return world.observe(async () => {
+        for (const one of all) await world.edit(one, { "metadata.managedFields": [{}] });
+        await world.caughtUp();
+        // Twenty at once, and what was begun beside them.
+        assert.ok((await patched()) - before <= 28, `${(await patched()) - before} at once`);
+      });
     },
   },
   {
