@@ -302,6 +302,18 @@ describe.each(["simulated", "real"])("hooks on the %s API server", (which) => {
     expect(world.events("pruned")).toMatchObject([{ deleted: [{ name: "script" }] }]);
   });
 
+  test("what a hook left and a hook of another Application has made its own since is not deleted", async () => {
+    await using world = await open();
+    const script = settings(world, "script", {}, helm("pre-install"));
+    await world.take(shop(world, script, settings(world, "a")));
+    const other = world.documents.run("other", [script, settings(world, "b")], { timeoutMs: 60_000 });
+    await world.take(world.documents.hold("shop", "does not render"), other);
+    await world.take(shop(world, settings(world, "a")), other);
+    expect(statusOf(world).phase).toBe(ApplicationPhase.APPLIED);
+    expect(await isThere(world, script)).toBe(true);
+    expect(world.events("pruned")).toEqual([]);
+  });
+
   test("an object that becomes a hook leaves the inventory and is not pruned", async () => {
     await using world = await open();
     await world.take(shop(world, settings(world, "script"), settings(world, "a")));

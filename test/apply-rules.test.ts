@@ -6,7 +6,7 @@ import { ApplicationPhase, Health } from "#proto/gen/plumbline/agent/v1/agent.ts
 import { applicationName } from "#proto/ids.ts";
 import type { Json, KubeObject } from "#proto/object.ts";
 import type { World } from "#test/drift-cases/world.ts";
-import { deployment, give, isThere, ready, settings, statusOf, uidOf } from "./apply/objects.ts";
+import { deployment, finish, give, isThere, job, ready, settings, statusOf, uidOf } from "./apply/objects.ts";
 import { worldsOn } from "./apply/worlds.ts";
 
 const once = { "plumbline.dev/apply": "once" };
@@ -108,6 +108,39 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     expect(await level(world, "a")).toBe("2");
     await world.take(run(world, "shop", [settings(world, "a", { level: "3" }, once)]));
     expect(await level(world, "a")).toBe("2");
+  });
+
+  test("a Job is done for its digest once it is Complete, and not when it failed", async () => {
+    await using world = await open();
+    const of = (image: string) => job(world, "migrate", {}, image);
+    const uid = () => uidOf(world, of(""));
+    /** Waits for another one than that. */
+    const anew = async (before: string | undefined): Promise<void> =>
+      world.until(async () => ![undefined, before].includes(await uid()));
+    const toEnd = async (object: KubeObject, outcome: "succeeded" | "failed"): Promise<void> => {
+      await finish(world, object, outcome);
+      const there = await world.get(object);
+      await world.until(() => world.hasJudged(there));
+    };
+    await world.take(run(world, "shop", [of("app:1")]));
+    const failed = await uid();
+    await toEnd(of("app:1"), "failed");
+    await world.delete(of("app:1"));
+    await anew(failed);
+    await toEnd(of("app:1"), "succeeded");
+    await world.delete(of("app:1"));
+    await world.until(async () => (await uid()) === undefined);
+    await world.clock.advance(600_000);
+    await world.engine.settled();
+    expect(await uid()).toBeUndefined();
+    expect(statusOf(world)).toMatchObject({ health: Health.CURRENT, drifted: 0 });
+
+    // Another digest runs it again, and that run is not done yet.
+    await world.take(run(world, "shop", [of("app:2")]));
+    const second = await uid();
+    expect(second).toBeDefined();
+    await world.delete(of("app:2"));
+    await anew(second);
   });
 
   test("an Application is applied when those that it depends on are healthy here, and says until then what it waits for", async () => {
