@@ -40,11 +40,17 @@ afterEach(async () => {
   await running.stop();
 });
 
-async function start(): Promise<{ engine: Engine; journal: Journal; cluster: Cluster; stop(): Promise<void> }> {
+async function start(
+  seen: (cluster: Cluster) => Cluster = (cluster) => cluster,
+): Promise<{ engine: Engine; journal: Journal; cluster: Cluster; stop(): Promise<void> }> {
   const user = `agent-${round}`;
   const cluster = openKubernetes(await kubeconfigAccess(await plane.kubeconfig(user, ["system:masters"])));
   const journal = new Journal(1_000, () => Date.now());
-  const engine = await startEngineFor(documents, { cluster, namespace: `${agentNamespace}-${round}`, journal });
+  const engine = await startEngineFor(documents, {
+    cluster: seen(cluster),
+    namespace: `${agentNamespace}-${round}`,
+    journal,
+  });
   return {
     engine,
     journal,
@@ -213,6 +219,38 @@ test("an emptied bundle deletes nothing until Git allows the very plan", async (
   expect(await people.get(configMap("c0"))).toBeDefined();
   await take(documents.run("shop", [shop()], { allowPrune: blocked!.planHash }));
   expect(await people.get(configMap("c0"))).toBeUndefined();
+});
+
+test("a LIST that is answered only after the first applies is no server that went back in time", async () => {
+  await running.stop();
+  const listed = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  running = await start((cluster) => ({
+    ...cluster,
+    async list(kind, selection) {
+      const list = await cluster.list(kind, selection);
+      if (kind.kind !== "ConfigMap") return list;
+      listed.resolve();
+      await release.promise;
+      return list;
+    },
+    async apply(object, options) {
+      if (object.kind === "ConfigMap") await listed.promise;
+      const answer = await cluster.apply(object, options);
+      // The turn after next: by then its answer was taken.
+      if (object.kind === "ConfigMap") setImmediate(() => setImmediate(release.resolve));
+      return answer;
+    },
+  }));
+  await take(documents.run("shop", [shop(), settings("a", { level: "ours" })]));
+  expect(running.engine.statuses()).toMatchObject([{ phase: ApplicationPhase.APPLIED, drifted: 0 }]);
+  await people.apply(settings("a", { level: "theirs" }), { force: true });
+  while (events("drift").length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await running.engine.settled();
+  expect(await read("a")).toEqual({ level: "ours" });
+  // At its end whatever it had begun to write anew is written, and said.
+  await running.engine[Symbol.asyncDispose]();
+  expect(events("notice")).toEqual([]);
 });
 
 test("a removal deletes the inventory, keeps what is protected, and orphans when asked to", async () => {

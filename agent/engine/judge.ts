@@ -47,23 +47,29 @@ export function judgeHeld(context: Context, tracked: Tracked, suspect: Suspect):
   if (held !== undefined) judgeEvent(context, held, suspect);
 }
 
+/** What is confirmed of a kind: the versions `before` its LIST was asked for, and the objects `now`. */
+export type Confirmed = { readonly before: ReadonlyMap<string, bigint>; readonly now: readonly Tracked[] };
+
 /**
- * Judges everything of one kind after a LIST. A list older than what was seen, or an object in a newer list that is
- * older than it was seen, means that the server went back in time: versions are forgotten and hashes alone compared.
+ * Judges everything of one kind after a LIST. A list older than what was seen before it was asked for, or an object in a
+ * newer list that is older than it was seen then, means that the server went back in time: versions are forgotten and
+ * hashes alone compared. What was written while the list was on its way says nothing of that.
  */
-export function judgeList(context: Context, list: ObjectList, keys: readonly Tracked[], suspect: Suspect): void {
+export function judgeList(context: Context, list: ObjectList, { before, now }: Confirmed, suspect: Suspect): void {
   const listed = BigInt(list.resourceVersion);
   const found = new Map(list.items.map((object) => [refKey(refOf(object)), object]));
-  const isOlder = ({ key, version, inFlight }: Tracked): boolean =>
-    inFlight === undefined && (version > listed || version > versionIn(found, key, version));
-  const wentBack = keys.some(isOlder);
-  if (wentBack) for (const tracked of keys) tracked.version = 0n;
+  const isOlder = ({ key, inFlight }: Tracked): boolean => {
+    const version = before.get(key) ?? 0n;
+    return inFlight === undefined && (version > listed || version > versionIn(found, key, version));
+  };
+  const wentBack = now.some(isOlder);
+  if (wentBack) for (const tracked of now) tracked.version = 0n;
   if (wentBack) context.memoryDoubted();
   for (const object of list.items) {
     const slot = context.model.hooks.get(refKey(refOf(object)));
     if (slot !== undefined) noteHook(context, slot, { type: "MODIFIED", object });
   }
-  for (const tracked of keys) {
+  for (const tracked of now) {
     const object = found.get(tracked.key);
     if (object !== undefined) judgeEvent(context, { type: "MODIFIED", object }, suspect);
     // Applied after the list was made, or being applied: not missing.

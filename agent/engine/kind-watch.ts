@@ -171,9 +171,10 @@ const isToListAgain = (error: unknown): boolean =>
 /** Gives the version to watch from. By itself, because whoever watches for weeks would hold all that was listed as long. */
 async function listAndJudge(following: Following, kind: KindInfo, selection: Selection): Promise<string> {
   const { context, namespace, suspect } = following;
+  const before = new Map(confirmedOf(context, kind, namespace).map(({ key, version }) => [key, version]));
   const list = await context.cluster.list(kind, selection);
   if (namespace === undefined) following.join();
-  judgeList(context, list, confirmedOf(context, kind, namespace), suspect);
+  judgeList(context, list, { before, now: confirmedOf(context, kind, namespace) }, suspect);
   return list.resourceVersion;
 }
 
