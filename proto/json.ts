@@ -25,12 +25,18 @@ export function parseJson(text: string): Json {
 }
 
 /** JSON.stringify that writes bigint as a plain integer. Keys stay in their order. */
-export const stringifyJson = (value: unknown, indent?: number): string =>
-  JSON.stringify(
-    value,
-    (_key, member: unknown) => (typeof member === "bigint" ? lossless.rawJSON(member.toString()) : member),
-    indent,
-  );
+export function stringifyJson(value: unknown, indent?: number): string {
+  try {
+    return JSON.stringify(value, undefined, indent);
+  } catch (error) {
+    // What JSON.stringify says of a bigint. To look for one first would cost each of the others several times the time.
+    if (!(error instanceof TypeError)) throw error;
+    return JSON.stringify(value, writingBigints, indent);
+  }
+}
+
+const writingBigints = (_key: string, member: unknown): unknown =>
+  typeof member === "bigint" ? lossless.rawJSON(member.toString()) : member;
 
 /**
  * Canonical JSON: keys sorted by UTF-16 code units, no white space, numbers in ECMAScript's shortest form (RFC 8785),

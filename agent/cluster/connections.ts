@@ -1,6 +1,8 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import type { Socket } from "node:net";
+import { createSecureContext } from "node:tls";
+import { urlToHttpOptions } from "node:url";
 import type { Access, Credentials } from "#agent/cluster/access.ts";
 
 /** Kept connections for calls; 4 to 16 in flight measured best, and HTTP/1.1 needs one each. */
@@ -14,7 +16,8 @@ const idleMs = 45_000;
 export type Purpose = "calls" | "streams";
 
 export type Sent = {
-  readonly url: URL;
+  /** Under the server's address, with its query. */
+  readonly path: string;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | undefined;
@@ -36,18 +39,24 @@ export type Connections = {
 
 export function openConnections({ server, proxy }: Access, credentials: Credentials): Connections {
   const { ca, clientCertificate, serverName } = credentials;
-  const tls = {
-    ...(ca === undefined ? {} : { ca }),
-    ...(clientCertificate === undefined ? {} : { cert: clientCertificate.certificate, key: clientCertificate.key }),
+  const options = {
+    // Made once: from PEM texts each connection would read them again, and each request look for a connection by them.
+    secureContext: createSecureContext({
+      ...(ca === undefined ? {} : { ca }),
+      ...(clientCertificate === undefined ? {} : { cert: clientCertificate.certificate, key: clientCertificate.key }),
+    }),
     ...(serverName === undefined ? {} : { servername: serverName }),
     // What the environment says of proxies is not for API servers.
     ...(proxy === undefined ? {} : { proxyEnv: { HTTPS_PROXY: proxy } }),
   };
   // Without TLS only where a kubeconfig says so, as that of `kubectl proxy` does.
   const { Agent, request } = server.startsWith("https:") ? https : http;
+  const base = new URL(server);
+  const address = urlToHttpOptions(base);
+  const prefix = base.pathname === "/" ? "" : base.pathname;
   const agents = {
-    calls: new Agent({ ...tls, keepAlive: true, maxSockets: callConnections, timeout: idleMs, scheduling: "lifo" }),
-    streams: new Agent({ ...tls, keepAlive: false }),
+    calls: new Agent({ ...options, keepAlive: true, maxSockets: callConnections, timeout: idleMs, scheduling: "lifo" }),
+    streams: new Agent({ ...options, keepAlive: false }),
   };
   const sockets = new Set<Socket>();
   const running = new Set<http.ClientRequest>();
@@ -58,21 +67,27 @@ export function openConnections({ server, proxy }: Access, credentials: Credenti
     socket.once("close", () => sockets.delete(socket));
   };
 
-  const send = (purpose: Purpose, { url, method, headers, body, signal }: Sent): Promise<http.IncomingMessage> =>
+  const send = (purpose: Purpose, { path, method, headers, body, signal }: Sent): Promise<http.IncomingMessage> =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error);
-      const options: https.RequestOptions = {
+      const asked = request({
+        ...address,
+        path: `${prefix}${path}`,
         agent: agents[purpose],
         method,
         // Without its length Node sends a body in chunks.
         headers: body === undefined ? headers : { ...headers, "content-length": Buffer.byteLength(body) },
-        ...(signal === undefined ? {} : { signal }),
-      };
-      const asked = request(url, options);
+      });
+      const abort = (): void => void asked.destroy(signal?.reason as Error);
+      // Not given to the request: that makes of each signal a watch over the whole stream, at the cost of the stream itself.
+      signal?.addEventListener("abort", abort, { once: true });
       running.add(asked);
-      asked.once("close", () => running.delete(asked));
+      asked.once("close", () => {
+        running.delete(asked);
+        signal?.removeEventListener("abort", abort);
+      });
       asked.setTimeout(answerTimeoutMs, () =>
-        asked.destroy(new Error(`${method} ${url.pathname}: nothing was heard for ${answerTimeoutMs / 1000} s`)),
+        asked.destroy(new Error(`${method} ${path}: nothing was heard for ${answerTimeoutMs / 1000} s`)),
       );
       asked.on("socket", track);
       asked.on("error", (error) => reject(signal?.aborted ? (signal.reason as Error) : error));

@@ -18,12 +18,18 @@ export type Kinds = {
 
 export function createKinds(transport: Transport): Kinds {
   let known: Promise<Discovered> | undefined;
+  /** The answer of `known`, once it is there: every request asks for its kind, and most need not wait. */
+  let answered: Discovered | undefined;
   // By nobody's signal: others wait for the same answer, and it is as good for whoever asks next.
   const refresh = (): Promise<Discovered> => {
     const asked = discover(transport);
     known = asked;
-    // A failed look is not remembered; the next caller looks again.
-    asked.catch(() => (known = known === asked ? undefined : known));
+    answered = undefined;
+    asked.then(
+      (discovered) => void (answered = known === asked ? discovered : answered),
+      // A failed look is not remembered; the next caller looks again.
+      () => void (known = known === asked ? undefined : known),
+    );
     return asked;
   };
   const look = async (
@@ -31,6 +37,11 @@ export function createKinds(transport: Transport): Kinds {
     what: { group: string; kind: string },
     signal?: AbortSignal,
   ): Promise<KindInfo | undefined> => {
+    const at = answered && pick(answered);
+    if (at !== undefined) {
+      signal?.throwIfAborted();
+      return at;
+    }
     const had = known;
     const found = pick(await unlessAborted(had ?? refresh(), signal));
     if (found !== undefined) return found;
@@ -59,7 +70,10 @@ export function createKinds(transport: Transport): Kinds {
     },
     findKnown: async (apiVersion, kind, signal) =>
       exactly(apiVersion, kind)(await unlessAborted(known ?? refresh(), signal)),
-    doubt: () => void (known = undefined),
+    doubt() {
+      known = undefined;
+      answered = undefined;
+    },
   };
 }
 

@@ -101,7 +101,7 @@ function clusterOn(transport: Transport, kinds: Kinds, options: KubernetesOption
         found(named(address), async (path) => objectOf(await transport.call({ method: "GET", path, signal })), signal),
       ),
     list: (kind, selection = {}) => listAll(transport, kind, selection).catch(doubting(typeOf(kind))),
-    async *watch(kind, resourceVersion, { namespace, labelSelector, signal } = {}) {
+    watch(kind, resourceVersion, { namespace, labelSelector, signal } = {}) {
       const query = { watch: "true", allowWatchBookmarks: "true", resourceVersion, ...selector(labelSelector) };
       const open = (either: AbortSignal): Promise<AsyncIterable<Uint8Array>> =>
         transport
@@ -109,7 +109,7 @@ function clusterOn(transport: Transport, kinds: Kinds, options: KubernetesOption
           .catch(asExpired)
           .catch(doubting(typeOf(kind)))
           .catch(asAway(either));
-      yield* readWatch(guardSilence(open, silenceMs, signal, options.clock));
+      return readWatch(guardSilence(open, silenceMs, signal, options.clock));
     },
     async create(object, signal) {
       const path = collectionPath(await kindFor(object, signal), object.metadata.namespace);

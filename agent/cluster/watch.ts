@@ -11,7 +11,8 @@ const newline = 0x0a;
 
 /** Lines of a watch as events. Throws WatchExpired for 410, whether by status or by an ERROR event. */
 export async function* readWatch(body: AsyncIterable<Uint8Array>): AsyncIterable<WatchEvent> {
-  for await (const line of linesOf(body)) yield eventOf(line);
+  const lines = createCutter();
+  for await (const chunk of body) for (const line of lines(chunk)) yield eventOf(line);
 }
 
 /**
@@ -63,16 +64,20 @@ function errorOf(status: { code?: number; message?: string }): Error {
   return new ApiError(status.code ?? 500, { message: status.message ?? "the watch ended with an error" });
 }
 
-/** Cut on raw bytes, so that a character split over two chunks stays whole. */
-async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncIterable<string> {
-  let rest = Buffer.alloc(0);
-  for await (const chunk of body) {
+const nothing = Buffer.alloc(0);
+
+/** Gives the lines that each next chunk completes. Cut on raw bytes, so that a character split over two chunks stays whole. */
+function createCutter(): (chunk: Uint8Array) => string[] {
+  let rest = nothing;
+  return (chunk) => {
     rest = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
+    const lines: string[] = [];
     for (let end = rest.indexOf(newline); end >= 0; end = rest.indexOf(newline)) {
-      if (end > 0) yield rest.toString("utf8", 0, end);
+      if (end > 0) lines.push(rest.toString("utf8", 0, end));
       rest = rest.subarray(end + 1);
     }
     // A view of no bytes would keep its whole chunk until the next event, which may be days away.
-    if (rest.length === 0) rest = Buffer.alloc(0);
-  }
+    if (rest.length === 0) rest = nothing;
+    return lines;
+  };
 }
