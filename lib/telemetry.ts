@@ -29,8 +29,9 @@ export type Telemetry = AsyncDisposable & {
 
 /** `endpoint`: OTLP over HTTP, without the path ("http://127.0.0.1:4318"). */
 export async function openTelemetry(service: string, endpoint: string | undefined): Promise<Telemetry> {
-  const sdk = endpoint === undefined || endpoint === "" ? undefined : await startSdk(service, endpoint);
-  const tracer = sdk?.tracer ?? trace.getTracer("plumbline");
+  if (endpoint === undefined || endpoint === "") return noTelemetry;
+  const sdk = await startSdk(service, endpoint);
+  const { tracer } = sdk;
   return {
     traced(name, { attributes = {}, parent, links = [] }, work) {
       const from = parent === undefined || parent === "" ? context.active() : contextOf(parent);
@@ -52,11 +53,16 @@ export async function openTelemetry(service: string, endpoint: string | undefine
       span.end();
       return traceparentIn(trace.setSpan(from, span));
     },
-    async [Symbol.asyncDispose]() {
-      await sdk?.end();
-    },
+    [Symbol.asyncDispose]: () => sdk.end(),
   };
 }
+
+/** Without an SDK a span of the API does nothing, and costs as much as what it is about. */
+const noTelemetry: Telemetry = {
+  traced: async (_name, _options, work) => work({ traceparent: "", set: () => undefined }),
+  passed: () => "",
+  [Symbol.asyncDispose]: async () => undefined,
+};
 
 /** The traceparent of the span that runs now. */
 export const activeTraceparent = (): Traceparent => traceparentIn(context.active());
