@@ -8,6 +8,7 @@ import { backoffMs } from "#lib/retry.ts";
 import { absentNamespaces } from "./absent.ts";
 import type { Desired } from "./bundles.ts";
 import { addressOfKey, record, type Context } from "./context.ts";
+import { bothDone } from "./both-done.ts";
 import { end } from "./episodes.ts";
 import { exceptionFor } from "./exceptions.ts";
 import { setOwned, track, versionOf, type ApplicationState } from "./model.ts";
@@ -22,6 +23,8 @@ const concurrency = 8;
 /** A CRD is Established within a second; a server that needs longer is in trouble, and the apply of its objects retries. */
 const establishedLimitMs = 30_000;
 const passingTries = 3;
+/** Others may have made it since: after a slow server's answers it is looked for by name. */
+const absentMs = 2_000;
 const retries = { firstMs: 200, capMs: 60_000 };
 
 /** One reconcile's work. `fresh`: namespaces that it made itself, where nothing of others can be yet. */
@@ -29,8 +32,12 @@ export type Work = {
   readonly desired: ReadonlyMap<string, Desired>;
   readonly todo: ReadonlySet<string>;
   readonly fresh: Set<string>;
-  /** Objects that are known not to be there, until they are first sent. */
-  readonly absent: Set<string>;
+  /** Objects that were seen not to be there, and when (monotonic milliseconds), until they are first sent. */
+  readonly absent: Map<string, number>;
+  /** The stage for which `absent` was asked last. */
+  lookedFor?: Stage;
+  /** Resolves when each kind that was begun with is listed and watched: an apply need not wait for it, but its end does. */
+  watched: Promise<void>;
   /** It takes longer than the Application's timeout: told as failed. May be called again and again. */
   readonly late: () => Promise<void>;
 };
@@ -45,10 +52,11 @@ export async function applyStage(
 ): Promise<"goOn" | "refused"> {
   const { todo } = work;
   const keys = [...keysOf(stage.objects)].filter((key) => todo.has(key));
-  const unknown = keys.filter((key) => (application.head!.inventory.get(key)?.uid ?? "") === "");
   const objects = stage.objects.filter((object) => todo.has(refKey(refOf(object))));
-  const [absent] = await Promise.all([absentNamespaces(context, unknown), watchKinds(context, objects)]);
-  for (const key of absent) work.absent.add(key);
+  work.watched = bothDone(work.watched, watchKinds(context, objects));
+  // Heard by whoever waits for it below, or not at all when this ends before.
+  work.watched.catch(() => undefined);
+  if (work.lookedFor !== stage) await lookForAbsent(context, application, stage, work);
   await eachOf(keys, async (key) => {
     for (let attempt = 1; ; attempt += 1) {
       const failure = await applyOne(context, application, work, key, signal);
@@ -60,11 +68,32 @@ export async function applyStage(
   });
   const awaited = [...keysOf(stage.awaited)].filter((key) => todo.has(key));
   if (awaited.length === 0) return "goOn";
+  await work.watched;
   if (stage.after === "waitHealthy") await retryPassing(context, application, work, signal, new Set(awaited));
   const isRefused = awaited.some((key) => application.problems.get(key)?.final === true);
   if (isRefused && stage.after === "waitHealthy") return "refused";
   await waitFor(context, application, stage, signal);
   return "goOn";
+}
+
+/** Before a stage, and not earlier: what is absent now may be made by others while the stages before it take their time. */
+export async function lookForAbsent(
+  context: Context,
+  application: ApplicationState,
+  stage: Stage,
+  work: Work,
+): Promise<void> {
+  work.lookedFor = stage;
+  const isUnknown = (key: string): boolean => (application.head?.inventory.get(key)?.uid ?? "") === "";
+  const unknown = [...keysOf(stage.objects)].filter((key) => work.todo.has(key) && isUnknown(key));
+  const absent = await absentNamespaces(context, unknown);
+  for (const key of absent) work.absent.set(key, context.clock.monotonic());
+}
+
+function isKnownAbsent({ clock }: Context, { absent }: Work, key: string): boolean {
+  const seenAt = absent.get(key);
+  absent.delete(key);
+  return seenAt !== undefined && clock.monotonic() - seenAt < absentMs;
 }
 
 /**
@@ -126,7 +155,7 @@ async function applyOne(
   const present = desired.once === true ? desired : await applicable(context, key, desired, owned, run);
   const apply = (found: (there: KubeObject) => void): Promise<KubeObject> => {
     if (desired.once === true) return createOnce(context, context.writer(run.delivery), desired);
-    const isAbsent = work.absent.delete(key) || work.fresh.has(namespace);
+    const isAbsent = isKnownAbsent(context, work, key) || work.fresh.has(namespace);
     if (isFirst)
       return firstContact(context, desired, run, isAbsent, (there) => {
         tracked.others = { version: versionOf(there), nextAt: 0 };
@@ -252,16 +281,6 @@ export function notCurrent(context: Context, keys: Iterable<string>): string | u
 
 export async function watchKinds(context: Context, objects: readonly KubeObject[]): Promise<void> {
   await Promise.all(kindsOf(objects).map(({ apiVersion, kind }) => context.watch(apiVersion, kind)));
-}
-
-/** Those that need no discovery, as early as may be; before its objects are applied each kind is watched all the same. */
-export async function watchKnownKinds(context: Context, objects: readonly KubeObject[]): Promise<void> {
-  const begun = kindsOf(objects).map(async ({ apiVersion, kind }) => {
-    if ((await context.cluster.knownKind(apiVersion, kind, context.signal)) !== undefined)
-      await context.watch(apiVersion, kind);
-  });
-  // What could not begin is begun again, and said, by the stage that needs it.
-  await Promise.allSettled(begun);
 }
 
 const kindsOf = (objects: readonly KubeObject[]): { apiVersion: string; kind: string }[] => [

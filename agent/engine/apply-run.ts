@@ -3,12 +3,21 @@ import type { Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { canonicalJson } from "#proto/json.ts";
 import { lookAgain, lookAtMarked, lookAtYielded, takeFromOthers } from "./after-apply.ts";
-import { applyStage, describeProblems, notCurrent, retryPassing, untilHealthy, type Work } from "./apply-objects.ts";
+import {
+  applyStage,
+  describeProblems,
+  lookForAbsent,
+  notCurrent,
+  retryPassing,
+  untilHealthy,
+  type Work,
+} from "./apply-objects.ts";
 import type { Bundle } from "./bundles.ts";
 import { record, saveHead, type Context } from "./context.ts";
 import { deleteLeftovers } from "./hook-objects.ts";
 import { HookFailed, runHooks, type BundleRun } from "./hooks.ts";
-import { beginWithHooks, bothDone, intend } from "./intent.ts";
+import { bothDone } from "./both-done.ts";
+import { beginWithHooks, writeIntent } from "./intent.ts";
 import { hasLeftovers, isNamed, leaveAsItIs, sameRun, takeBundleIntoUse } from "./leave-applied.ts";
 import { settle, type ApplicationState } from "./model.ts";
 import { pruneSurplus } from "./prune-surplus.ts";
@@ -85,14 +94,23 @@ async function applyAll(run: BundleRun): Promise<string> {
   takeBundleIntoUse(application, bundle);
   const surplus = [...(application.head?.inventory.keys() ?? [])].some((key) => !desired.has(key));
   const isNews = todo.size > 0 || surplus || application.head?.run?.digest !== entry.digest;
+  const work: Work = {
+    desired,
+    todo,
+    fresh: new Set(),
+    absent: new Map(),
+    watched: Promise.resolve(),
+    late: () => failLate(run),
+  };
+  const stages = stagesOf([...desired.values()].map(({ object }) => object));
+  // What only reads begins while the intent is written: a LIST may wait a tenth of a second for the server's cache.
   await bothDone(
     bundle.scales ? context.autoscalers.start() : Promise.resolve(),
-    isNews ? intend(context, application, entry, bundle, todo) : Promise.resolve(),
+    isNews ? writeIntent(context, application, entry, bundle, todo) : Promise.resolve(),
+    stages[0] === undefined ? Promise.resolve() : lookForAbsent(context, application, stages[0], work),
   );
-  const late = (): Promise<void> => failLate(run);
-  const work: Work = { desired, todo, fresh: new Set(), absent: new Set(), late };
-  for (const stage of stagesOf([...desired.values()].map(({ object }) => object)))
-    if ((await applyStage(context, application, stage, work, signal)) === "refused") break;
+  for (const stage of stages) if ((await applyStage(context, application, stage, work, signal)) === "refused") break;
+  await work.watched;
   await retryPassing(context, application, work, signal);
   application.applying = new Set();
   if (application.problems.size > 0) return "";

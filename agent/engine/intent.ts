@@ -1,6 +1,5 @@
 import type { Head, HooksDone, Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
-import { watchKnownKinds } from "./apply-objects.ts";
 import type { Bundle } from "./bundles.ts";
 import { saveHead, type Context } from "./context.ts";
 import { hooksDone, madeWith } from "./hook-record.ts";
@@ -18,24 +17,15 @@ export async function beginWithHooks(
   if (application.head !== undefined || bundle.phases.size === 0) return;
   application.isTraced = await isTraced(context, application, bundle);
   if (!bundle.phases.has("pre")) return;
-  await intend(context, application, entry, bundle, new Set());
+  await writeIntent(context, application, entry, bundle, new Set());
   takeBundleIntoUse(application, bundle);
 }
 
-/** What is about to happen is written down first. Watches only read: they begin while it is written. */
-export async function intend(
-  context: Context,
-  application: ApplicationState,
-  entry: RunEntry,
-  bundle: Bundle,
-  todo: ReadonlySet<string>,
-): Promise<void> {
-  const wanted = [...todo].map((key) => bundle.desired().get(key)!.object);
-  await bothDone(writeIntent(context, application, entry, bundle, todo), watchKnownKinds(context, wanted));
-}
-
-/** So that a crash in the middle orphans nothing and tells no false drift: the bundle first, then the head that names it. */
-async function writeIntent(
+/**
+ * What is about to happen is written down first, so that a crash in the middle orphans nothing and tells no false drift: the
+ * bundle, then the head that names it.
+ */
+export async function writeIntent(
   context: Context,
   application: ApplicationState,
   entry: RunEntry,
@@ -83,8 +73,3 @@ function ownedByAnother(model: Model, application: ApplicationState, key: string
 
 const hooksOf = ({ phases }: Bundle, hooks: HooksDone): { hooks?: HooksDone } => (phases.size === 0 ? {} : { hooks });
 const madeOf = (made: Head["made"]): Pick<Head, "made"> => (made === undefined ? {} : { made });
-
-/** Ends when both have ended, so that nothing goes on behind the back of whoever tries again. */
-export async function bothDone(...works: readonly Promise<void>[]): Promise<void> {
-  for (const ended of await Promise.allSettled(works)) if (ended.status === "rejected") throw ended.reason as Error;
-}
