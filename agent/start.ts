@@ -6,6 +6,8 @@ import { reasonOf } from "#lib/log.ts";
 // The agent as a process of its own, as it runs in a cluster: everything it is told comes from its environment.
 // Node's optimising compiler alone keeps 6 MB of its program in memory; the one before it is quick enough for an agent.
 setFlagsFromString("--no-opt");
+// An apply comes after hours of rest: what it needs is to be compiled at its first objects, and not at its last ones.
+setFlagsFromString("--no-lazy-feedback-allocation");
 const stop = new AbortController();
 // The first signal ends it in order; a second one ends it as usual.
 for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stop.abort(new Error(`got ${name}`)));
