@@ -129,18 +129,12 @@ function readable(text: string): Json {
   }
 }
 
-/** By its events: thousands are read so in an apply, and an iterator costs as much as the request did. */
-const textOf = (answer: IncomingMessage, signal: AbortSignal | undefined): Promise<string> =>
-  new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    const fail = (error: Error): void => reject(signal?.aborted ? (signal.reason as Error) : error);
-    answer.on("data", (chunk: Buffer) => void chunks.push(chunk));
-    answer.once("end", () => resolve(Buffer.concat(chunks).toString("utf8")));
-    answer.once("error", fail);
-    answer.once("close", () => {
-      if (!answer.complete) fail(new Error("the connection ended before the answer did"));
-    });
-  });
+/** By its iterator: read by its events, the bodies of an apply leave malloc a kilobyte an object that it never gives back. */
+async function textOf(answer: IncomingMessage, signal: AbortSignal | undefined): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of bytesOf(answer, signal)) chunks.push(chunk);
+  return Buffer.concat(chunks).toString("utf8");
+}
 
 /** Throws the signal's own reason: Node says of every aborted body that it was aborted, and no more. */
 async function* bytesOf(answer: IncomingMessage, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
