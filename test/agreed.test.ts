@@ -122,15 +122,13 @@ describe("Applications beside each other", () => {
     const run = () => world.documents.run("shop", [a, b]);
     let isAsked = (): void => undefined;
     await world.stop();
-    world.wrapAgent((cluster) =>
-      Object.assign(Object.create(cluster) as typeof cluster, {
-        get: async (...asked: Parameters<typeof cluster.get>) => {
-          const there = await cluster.get(...asked);
-          if (asked[0].name === "b" && statusOf(world).phase === ApplicationPhase.REMOVING) isAsked();
-          return there;
-        },
-      }),
-    );
+    world.wrapAgent((cluster) => ({
+      get: async (...asked: Parameters<typeof cluster.get>) => {
+        const there = await cluster.get(...asked);
+        if (asked[0].name === "b" && statusOf(world).phase === ApplicationPhase.REMOVING) isAsked();
+        return there;
+      },
+    }));
     await world.start();
     await world.take(run());
     const uids = await Promise.all([a, b].map(async (object) => (await world.get(object)).metadata.uid));

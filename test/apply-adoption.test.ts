@@ -96,16 +96,14 @@ describe.each(["simulated", "real"])("first contact on the %s API server", (whic
     await (await world.backend.as("helm")).create(a(world, { level: "old" }));
     let isFirst = true;
     await world.stop();
-    world.wrapAgent((cluster) =>
-      Object.assign(Object.create(cluster) as Cluster, {
-        async replace(...[object, signal]: Parameters<Cluster["replace"]>) {
-          if (object.kind !== "ConfigMap" || !isFirst) return cluster.replace(object, signal);
-          isFirst = false;
-          await world.edit(a(world, {}), { "data.theirs": "kept" }, "an-operator");
-          return cluster.replace(object, signal);
-        },
-      }),
-    );
+    world.wrapAgent((cluster) => ({
+      async replace(...[object, signal]: Parameters<Cluster["replace"]>) {
+        if (object.kind !== "ConfigMap" || !isFirst) return cluster.replace(object, signal);
+        isFirst = false;
+        await world.edit(a(world, {}), { "data.theirs": "kept" }, "an-operator");
+        return cluster.replace(object, signal);
+      },
+    }));
     await world.start();
     world.engine.take(
       world.documents.sign(world.documents.run("shop", [a(world, { level: "new" })], { adopt: "take" })),

@@ -44,14 +44,12 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
   test("what could not be made again, because it was forbidden, is made with the next bundle, though nothing of it changed", async () => {
     await using world = await open();
     let isForbidden = false;
-    world.wrapAgent((cluster) =>
-      Object.assign(Object.create(cluster) as Cluster, {
-        async apply(...[object, options]: Parameters<Cluster["apply"]>) {
-          if (isForbidden) throw new ApiError(403, { reason: "Forbidden", message: "this user may not patch it" });
-          return cluster.apply(object, options);
-        },
-      }),
-    );
+    world.wrapAgent((cluster) => ({
+      async apply(...[object, options]: Parameters<Cluster["apply"]>) {
+        if (isForbidden) throw new ApiError(403, { reason: "Forbidden", message: "this user may not patch it" });
+        return cluster.apply(object, options);
+      },
+    }));
     await world.stop();
     await world.start();
     const [password, plain] = [settings(world, "password", {}, once), settings(world, "plain")];
@@ -178,15 +176,13 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     await using world = await open();
     const written: string[] = [];
     await world.stop();
-    world.wrapAgent((cluster) =>
-      Object.assign(Object.create(cluster) as Cluster, {
-        async apply(...[object, options]: Parameters<Cluster["apply"]>) {
-          const answer = await cluster.apply(object, options);
-          if (object.kind === "ConfigMap") written.push(object.metadata.name);
-          return answer;
-        },
-      }),
-    );
+    world.wrapAgent((cluster) => ({
+      async apply(...[object, options]: Parameters<Cluster["apply"]>) {
+        const answer = await cluster.apply(object, options);
+        if (object.kind === "ConfigMap") written.push(object.metadata.name);
+        return answer;
+      },
+    }));
     await world.start();
     const shop = (text: string) => run(world, "shop", [settings(world, "a", { level: text })], after("db"));
     const web = deployment(world, "db");
@@ -378,16 +374,14 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     await using world = await open();
     const asked: number[] = [];
     await world.stop();
-    world.wrapAgent((cluster) =>
-      Object.assign(Object.create(cluster) as Cluster, {
-        async apply(...[object, options]: Parameters<Cluster["apply"]>) {
-          if (object.kind !== "ConfigMap") return cluster.apply(object, options);
-          asked.push(world.clock.now());
-          if (asked.length > 1) return cluster.apply(object, options);
-          throw new ApiError(503, { reason: "ServiceUnavailable", message: "not now" }, "7");
-        },
-      }),
-    );
+    world.wrapAgent((cluster) => ({
+      async apply(...[object, options]: Parameters<Cluster["apply"]>) {
+        if (object.kind !== "ConfigMap") return cluster.apply(object, options);
+        asked.push(world.clock.now());
+        if (asked.length > 1) return cluster.apply(object, options);
+        throw new ApiError(503, { reason: "ServiceUnavailable", message: "not now" }, "7");
+      },
+    }));
     await world.start();
     give(world, run(world, "shop", [settings(world, "a")]));
     await world.until(() => (statusOf(world).problems[0]?.nextTryAtMs ?? 0n) > 0n);

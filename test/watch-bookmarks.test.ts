@@ -28,14 +28,12 @@ test("a watch of a quiet kind goes on from its last bookmark, without a list, wh
   await using world = await World.open(backend, "bookmarks");
   const opened: string[] = [];
   await world.stop();
-  world.wrapAgent((cluster) =>
-    Object.assign(Object.create(cluster) as Cluster, {
-      watch(...[kind, from, selection]: Parameters<Cluster["watch"]>) {
-        if (kind.kind === "ConfigMap") opened.push(from);
-        return cluster.watch(kind, from, selection);
-      },
-    }),
-  );
+  world.wrapAgent((cluster) => ({
+    watch(...[kind, from, selection]: Parameters<Cluster["watch"]>) {
+      if (kind.kind === "ConfigMap") opened.push(from);
+      return cluster.watch(kind, from, selection);
+    },
+  }));
   await world.start();
   await world.deploy([settings(world, "quiet")]);
   const lists = (await world.requests())["list configmaps"];

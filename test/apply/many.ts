@@ -15,13 +15,13 @@ function nameOf(n: number, length: number): string {
 }
 
 /** The agent's connection, with the size of each Secret that it writes. */
-export function weighing(cluster: Cluster, sizes: number[]): Cluster {
+export function weighing(cluster: Cluster, sizes: number[]): Partial<Cluster> {
   const weigh = (object: KubeObject): void => {
     const data = Object.values((object["data"] ?? {}) as Record<string, string>);
     if (object.kind === "Secret") sizes.push(data.reduce((sum, text) => sum + Buffer.byteLength(text, "base64"), 0));
   };
-  return Object.assign(Object.create(cluster) as Cluster, {
+  return {
     create: (object: KubeObject, signal?: AbortSignal) => (weigh(object), cluster.create(object, signal)),
     replace: (object: KubeObject, signal?: AbortSignal) => (weigh(object), cluster.replace(object, signal)),
-  });
+  };
 }

@@ -115,14 +115,12 @@ export const controllerCases: readonly DriftCase[] = [
       const web = deployment(world, { replicas: 2 });
       await world.stop();
       // What is told of autoscalers comes too late, here never.
-      world.wrapAgent((cluster) =>
-        Object.assign(Object.create(cluster) as Cluster, {
-          async *watch(...asked: Parameters<Cluster["watch"]>) {
-            for await (const event of cluster.watch(...asked))
-              if (asked[0].kind !== "HorizontalPodAutoscaler") yield event;
-          },
-        }),
-      );
+      world.wrapAgent((cluster) => ({
+        async *watch(...asked: Parameters<Cluster["watch"]>) {
+          for await (const event of cluster.watch(...asked))
+            if (asked[0].kind !== "HorizontalPodAutoscaler") yield event;
+        },
+      }));
       await world.start();
       await world.deploy([web]);
       await world.person.create(autoscaler(world, 1));

@@ -48,17 +48,15 @@ export const goneCases: readonly DriftCase[] = [
       const a = settings(world, { level: "info" });
       await world.deploy([a]);
       let isAwaited = false;
-      world.wrapAgent((cluster) =>
-        Object.assign(Object.create(cluster) as Cluster, {
-          async apply(...[object, options]: Parameters<Cluster["apply"]>) {
-            if (isAwaited && object.kind === a.kind) {
-              isAwaited = false;
-              await world.delete(a);
-            }
-            return cluster.apply(object, options);
-          },
-        }),
-      );
+      world.wrapAgent((cluster) => ({
+        async apply(...[object, options]: Parameters<Cluster["apply"]>) {
+          if (isAwaited && object.kind === a.kind) {
+            isAwaited = false;
+            await world.delete(a);
+          }
+          return cluster.apply(object, options);
+        },
+      }));
       await world.stop();
       await world.start();
       await world.caughtUp();

@@ -52,19 +52,17 @@ export const handCases: readonly DriftCase[] = [
       const a = (level: string) => settings(world, { level });
       let isAwaited = false;
       await world.stop();
-      world.wrapAgent((cluster) =>
-        Object.assign(Object.create(cluster) as Cluster, {
-          async apply(...[object, options]: Parameters<Cluster["apply"]>) {
-            const answer = await cluster.apply(object, options);
-            if (!isAwaited || object.kind !== "ConfigMap") return answer;
-            isAwaited = false;
-            const there = await world.edit(a(""), { "data.level": "debug" });
-            // The event of it has come before the answer has.
-            await world.until(() => world.hasJudged(there));
-            return answer;
-          },
-        }),
-      );
+      world.wrapAgent((cluster) => ({
+        async apply(...[object, options]: Parameters<Cluster["apply"]>) {
+          const answer = await cluster.apply(object, options);
+          if (!isAwaited || object.kind !== "ConfigMap") return answer;
+          isAwaited = false;
+          const there = await world.edit(a(""), { "data.level": "debug" });
+          // The event of it has come before the answer has.
+          await world.until(() => world.hasJudged(there));
+          return answer;
+        },
+      }));
       await world.start();
       await world.deploy([a("info")]);
       isAwaited = true;

@@ -196,21 +196,21 @@ const sortedReports = <T extends { reported: readonly string[] }>(observed: T): 
 });
 
 /** Its first watches are at a version that never comes: the server answers, and is silent for ever. */
-function deaf(cluster: Cluster, opened: () => void): Cluster {
+function deaf(cluster: Cluster, opened: () => void): Partial<Cluster> {
   const heard = new Set<string>();
-  return Object.assign(Object.create(cluster) as Cluster, {
+  return {
     watch(...[kind, from, selection]: Parameters<Cluster["watch"]>) {
       const isFirst = !heard.has(kind.kind);
       heard.add(kind.kind);
       opened();
       return cluster.watch(kind, isFirst ? String(BigInt(from) + 1_000_000_000n) : from, selection);
     },
-  });
+  };
 }
 
 /** Each watch can be ended as by a server that has forgotten its version. */
-function expiring(cluster: Cluster, broken: (() => void)[]): Cluster {
-  return Object.assign(Object.create(cluster) as Cluster, {
+function expiring(cluster: Cluster, broken: (() => void)[]): Partial<Cluster> {
+  return {
     async *watch(...[kind, from, selection = {}]: Parameters<Cluster["watch"]>) {
       const gone = new AbortController();
       broken.push(() => gone.abort(new WatchExpired("too old resource version")));
@@ -221,5 +221,5 @@ function expiring(cluster: Cluster, broken: (() => void)[]): Cluster {
         throw gone.signal.aborted ? gone.signal.reason : error;
       }
     },
-  });
+  };
 }

@@ -167,13 +167,12 @@ export const rightsCases: readonly DriftCase[] = [
 ];
 
 /** As the API server answers for a kind whose own server has no watch. */
-const withoutWatch = (cluster: Cluster): Cluster =>
-  Object.assign(Object.create(cluster) as Cluster, {
-    watch(...asked: Parameters<Cluster["watch"]>) {
-      if (asked[0].kind !== "ConfigMap") return cluster.watch(...asked);
-      throw new ApiError(405, { reason: "MethodNotAllowed", message: "the server does not allow this method" });
-    },
-  });
+const withoutWatch = (cluster: Cluster): Partial<Cluster> => ({
+  watch(...asked: Parameters<Cluster["watch"]>) {
+    if (asked[0].kind !== "ConfigMap") return cluster.watch(...asked);
+    throw new ApiError(405, { reason: "MethodNotAllowed", message: "the server does not allow this method" });
+  },
+});
 
 /** From its next start on the agent is a user with these rights to ConfigMaps, and to the Secrets of its own namespace. */
 async function restrict(world: World, rights: Readonly<Record<string, readonly string[]>>): Promise<void> {

@@ -43,7 +43,7 @@ export class World implements AsyncDisposable {
   #cluster!: Cluster;
   readonly #judged: Judged = new Map();
   #deployed: readonly KubeObject[] = [];
-  #wrapAgent: (cluster: Cluster) => Cluster = (cluster) => cluster;
+  #wrapAgent: (cluster: Cluster) => Partial<Cluster> = () => ({});
   #access: AgentOptions = {};
   #authority: Authority | undefined;
 
@@ -78,7 +78,8 @@ export class World implements AsyncDisposable {
 
   async start(): Promise<void> {
     this.#judged.clear();
-    this.#cluster = this.#wrapAgent(tapped(await this.backend.agent(this.user, this.#access), this.#judged));
+    const cluster = tapped(await this.backend.agent(this.user, this.#access), this.#judged);
+    this.#cluster = Object.assign(Object.create(cluster) as Cluster, this.#wrapAgent(cluster));
     this.engine = await startEngineFor(this.documents, {
       cluster: this.#cluster,
       namespace: this.agentNamespace,
@@ -97,8 +98,8 @@ export class World implements AsyncDisposable {
     return this.stop();
   }
 
-  /** The agent's connection from its next start on, for a case that needs a restricted one. */
-  wrapAgent(wrap: (cluster: Cluster) => Cluster): void {
+  /** What the agent's connection does otherwise from its next start on; all else goes through to the cluster. */
+  wrapAgent(wrap: (cluster: Cluster) => Partial<Cluster>): void {
     this.#wrapAgent = wrap;
   }
 
