@@ -4,6 +4,7 @@ import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import type { Engine } from "#agent/engine/engine.ts";
 import { Journal } from "#agent/report/journal.ts";
+import { systemClock } from "#lib/clock.ts";
 import { ApplicationPhase, DriftKind, DriftState, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { clusterId } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
@@ -42,6 +43,7 @@ afterEach(async () => {
 
 async function start(
   seen: (cluster: Cluster) => Cluster = (cluster) => cluster,
+  clock = systemClock,
 ): Promise<{ engine: Engine; journal: Journal; cluster: Cluster; stop(): Promise<void> }> {
   const user = `agent-${round}`;
   const cluster = openKubernetes(await kubeconfigAccess(await plane.kubeconfig(user, ["system:masters"])));
@@ -50,6 +52,7 @@ async function start(
     cluster: seen(cluster),
     namespace: `${agentNamespace}-${round}`,
     journal,
+    clock,
   });
   return {
     engine,
@@ -251,6 +254,38 @@ test("a LIST that is answered only after the first applies is no server that wen
   // At its end whatever it had begun to write anew is written, and said.
   await running.engine[Symbol.asyncDispose]();
   expect(events("notice")).toEqual([]);
+});
+
+test("a namespace that somebody makes after it was looked for, and before a slow apply comes to it, is no new one", async () => {
+  await running.stop();
+  let lateMs = 0;
+  let isSlow = false;
+  // From the look on two seconds pass between any two readings.
+  const clock = {
+    ...systemClock,
+    monotonic: () => systemClock.monotonic() + (lateMs += isSlow ? 2_000 : 0),
+  };
+  const namespaces = Array.from({ length: 4 }, (_, n) => ({
+    ...shop(),
+    metadata: { name: `${namespace}-${n}` },
+  }));
+  running = await start(
+    (cluster) => ({
+      ...cluster,
+      async list(kind, selection) {
+        const list = await cluster.list(kind, selection);
+        if (kind.kind !== "Namespace" || selection?.labelSelector !== undefined) return list;
+        await people.create(namespaces[3]!);
+        isSlow = true;
+        return list;
+      },
+    }),
+    clock,
+  );
+  await take(documents.run("shop", namespaces, { adopt: "never" }));
+  expect(events("problem")).toMatchObject([{ object: { name: `${namespace}-3` }, reason: "AdoptionRefused" }]);
+  const theirs = { apiVersion: "v1", group: "", kind: "Namespace", namespace: "", name: `${namespace}-3` };
+  expect((await people.get(theirs))?.metadata.labels).not.toHaveProperty("plumbline.dev/agent");
 });
 
 test("a removal deletes the inventory, keeps what is protected, and orphans when asked to", async () => {

@@ -87,7 +87,9 @@ export function openConnections({ server, proxy }: Access, credentials: Credenti
         signal?.removeEventListener("abort", abort);
       });
       asked.setTimeout(answerTimeoutMs, () =>
-        asked.destroy(new Error(`${method} ${path}: nothing was heard for ${answerTimeoutMs / 1000} s`)),
+        asked.destroy(
+          new Error(`${method} ${prefix}${path.split("?", 1)[0]}: nothing was heard for ${answerTimeoutMs / 1000} s`),
+        ),
       );
       asked.on("socket", track);
       asked.on("error", (error) => reject(signal?.aborted ? (signal.reason as Error) : error));

@@ -16,17 +16,17 @@ export type Kinds = {
   doubt(): void;
 };
 
+/** `answered`: the answer once it is there, for every request asks for its kind, and most need not wait. */
+type Asked = { readonly answer: Promise<Discovered>; answered?: Discovered };
+
 export function createKinds(transport: Transport): Kinds {
-  let known: Promise<Discovered> | undefined;
-  /** The answer of `known`, once it is there: every request asks for its kind, and most need not wait. */
-  let answered: Discovered | undefined;
+  let known: Asked | undefined;
   // By nobody's signal: others wait for the same answer, and it is as good for whoever asks next.
-  const refresh = (): Promise<Discovered> => {
-    const asked = discover(transport);
+  const refresh = (): Asked => {
+    const asked: Asked = { answer: discover(transport) };
     known = asked;
-    answered = undefined;
-    asked.then(
-      (discovered) => void (answered = known === asked ? discovered : answered),
+    asked.answer.then(
+      (discovered) => void (asked.answered = discovered),
       // A failed look is not remembered; the next caller looks again.
       () => void (known = known === asked ? undefined : known),
     );
@@ -37,17 +37,13 @@ export function createKinds(transport: Transport): Kinds {
     what: { group: string; kind: string },
     signal?: AbortSignal,
   ): Promise<KindInfo | undefined> => {
-    const at = answered && pick(answered);
-    if (at !== undefined) {
-      signal?.throwIfAborted();
-      return at;
-    }
+    signal?.throwIfAborted();
     const had = known;
-    const found = pick(await unlessAborted(had ?? refresh(), signal));
+    const found = pick(had?.answered ?? (await unlessAborted((had ?? refresh()).answer, signal)));
     if (found !== undefined) return found;
     // Callers that miss together share one refresh.
-    const asked = had === undefined ? known! : known === had ? refresh() : (known ?? refresh());
-    const now = await unlessAborted(asked, signal);
+    const asked = known === undefined || known === had ? refresh() : known;
+    const now = await unlessAborted(asked.answer, signal);
     const later = pick(now);
     if (later === undefined && now.silent.has(what.group))
       throw new KindUnavailable(
@@ -69,11 +65,8 @@ export function createKinds(transport: Transport): Kinds {
       return look(any, { group, kind }, signal);
     },
     findKnown: async (apiVersion, kind, signal) =>
-      exactly(apiVersion, kind)(await unlessAborted(known ?? refresh(), signal)),
-    doubt() {
-      known = undefined;
-      answered = undefined;
-    },
+      exactly(apiVersion, kind)(await unlessAborted((known ?? refresh()).answer, signal)),
+    doubt: () => void (known = undefined),
   };
 }
 

@@ -5,10 +5,10 @@ import type { Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { describeRef, parseRefKey, refKey, refOf, type KubeObject } from "#proto/object.ts";
 import { backoffMs } from "#lib/retry.ts";
-import { absentNamespaces } from "./absent.ts";
+import { isKnownAbsent, lookForAbsent } from "./absent.ts";
 import type { Desired } from "./bundles.ts";
 import { addressOfKey, record, type Context } from "./context.ts";
-import { bothDone } from "./both-done.ts";
+import { allDone } from "./all-done.ts";
 import { end } from "./episodes.ts";
 import { exceptionFor } from "./exceptions.ts";
 import { setOwned, track, versionOf, type ApplicationState } from "./model.ts";
@@ -23,8 +23,6 @@ const concurrency = 8;
 /** A CRD is Established within a second; a server that needs longer is in trouble, and the apply of its objects retries. */
 const establishedLimitMs = 30_000;
 const passingTries = 3;
-/** Others may have made it since: after a slow server's answers it is looked for by name. */
-const absentMs = 2_000;
 const retries = { firstMs: 200, capMs: 60_000 };
 
 /** One reconcile's work. `fresh`: namespaces that it made itself, where nothing of others can be yet. */
@@ -53,7 +51,7 @@ export async function applyStage(
   const { todo } = work;
   const keys = [...keysOf(stage.objects)].filter((key) => todo.has(key));
   const objects = stage.objects.filter((object) => todo.has(refKey(refOf(object))));
-  work.watched = bothDone(work.watched, watchKinds(context, objects));
+  work.watched = allDone(work.watched, watchKinds(context, objects));
   // Heard by whoever waits for it below, or not at all when this ends before.
   work.watched.catch(() => undefined);
   if (work.lookedFor !== stage) await lookForAbsent(context, application, stage, work);
@@ -74,26 +72,6 @@ export async function applyStage(
   if (isRefused && stage.after === "waitHealthy") return "refused";
   await waitFor(context, application, stage, signal);
   return "goOn";
-}
-
-/** Before a stage, and not earlier: what is absent now may be made by others while the stages before it take their time. */
-export async function lookForAbsent(
-  context: Context,
-  application: ApplicationState,
-  stage: Stage,
-  work: Work,
-): Promise<void> {
-  work.lookedFor = stage;
-  const isUnknown = (key: string): boolean => (application.head?.inventory.get(key)?.uid ?? "") === "";
-  const unknown = [...keysOf(stage.objects)].filter((key) => work.todo.has(key) && isUnknown(key));
-  const absent = await absentNamespaces(context, unknown);
-  for (const key of absent) work.absent.set(key, context.clock.monotonic());
-}
-
-function isKnownAbsent({ clock }: Context, { absent }: Work, key: string): boolean {
-  const seenAt = absent.get(key);
-  absent.delete(key);
-  return seenAt !== undefined && clock.monotonic() - seenAt < absentMs;
 }
 
 /**

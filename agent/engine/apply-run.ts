@@ -2,21 +2,14 @@ import { stagesOf } from "#agent/apply/order.ts";
 import type { Owned } from "#agent/state/head.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { canonicalJson } from "#proto/json.ts";
+import { lookForAbsent } from "./absent.ts";
 import { lookAgain, lookAtMarked, lookAtYielded, takeFromOthers } from "./after-apply.ts";
-import {
-  applyStage,
-  describeProblems,
-  lookForAbsent,
-  notCurrent,
-  retryPassing,
-  untilHealthy,
-  type Work,
-} from "./apply-objects.ts";
+import { applyStage, describeProblems, notCurrent, retryPassing, untilHealthy, type Work } from "./apply-objects.ts";
 import type { Bundle } from "./bundles.ts";
 import { record, saveHead, type Context } from "./context.ts";
 import { deleteLeftovers } from "./hook-objects.ts";
 import { HookFailed, runHooks, type BundleRun } from "./hooks.ts";
-import { bothDone } from "./both-done.ts";
+import { allDone } from "./all-done.ts";
 import { beginWithHooks, writeIntent } from "./intent.ts";
 import { hasLeftovers, isNamed, leaveAsItIs, sameRun, takeBundleIntoUse } from "./leave-applied.ts";
 import { settle, type ApplicationState } from "./model.ts";
@@ -104,7 +97,7 @@ async function applyAll(run: BundleRun): Promise<string> {
   };
   const stages = stagesOf([...desired.values()].map(({ object }) => object));
   // What only reads begins while the intent is written: a LIST may wait a tenth of a second for the server's cache.
-  await bothDone(
+  await allDone(
     bundle.scales ? context.autoscalers.start() : Promise.resolve(),
     isNews ? writeIntent(context, application, entry, bundle, todo) : Promise.resolve(),
     stages[0] === undefined ? Promise.resolve() : lookForAbsent(context, application, stages[0], work),

@@ -5,7 +5,7 @@ import { isDone } from "#agent/drift/yields.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 import type { Context } from "./context.ts";
 import { verdictOf } from "./hook-objects.ts";
-import { entryOf, ownedOf, setOwned, versionOf, type HookSlot, type Tracked } from "./model.ts";
+import { entryOf, isAnother, ownedOf, setOwned, versionOf, type HookSlot, type Tracked } from "./model.ts";
 import { isOurs } from "./send.ts";
 import { noteHealth } from "./note-health.ts";
 import { noteRefused } from "./refused.ts";
@@ -136,7 +136,7 @@ function judgeObject(context: Context, tracked: Tracked, object: KubeObject, sus
   if (owned.once === true) return;
   const { delivery } = application.head?.run ?? {};
   const foreign = delivery === undefined ? [] : foreignOf(context, tracked.key, owned, delivery, object);
-  const isReplaced = owned.uid !== "" && owned.uid !== object.metadata.uid;
+  const isReplaced = isAnother(owned, object);
   if (isReplaced && isOurs(object, context)) {
     const fields = { object: tracked.key, before: owned.uid, now: object.metadata.uid };
     context.log.warn(fields, "adopted again: the object came back under another uid with our own fields");

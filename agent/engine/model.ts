@@ -208,6 +208,9 @@ export function ownedOf(model: Model, tracked: Tracked): Owned | undefined {
   return model.applications.get(tracked.application)?.head?.inventory.get(tracked.key);
 }
 
+/** Somebody has made another object of the name of ours. */
+export const isAnother = ({ uid }: Owned, { metadata }: KubeObject): boolean => uid !== "" && uid !== metadata.uid;
+
 /** Changes one entry in memory; the next head that is saved carries it. */
 export function setOwned(model: Model, application: ApplicationName, key: string, owned: Owned): void {
   writable(model, application)?.set(key, owned);

@@ -8,7 +8,7 @@ import { agentLabel, type Desired } from "./bundles.ts";
 import { addressOfKey, type Context } from "./context.ts";
 import type { Found } from "./episodes.ts";
 import type { Suspicion } from "./judge.ts";
-import { entryOf, ownedOf, ownersOf, versionOf, type Tracked } from "./model.ts";
+import { entryOf, isAnother, ownedOf, ownersOf, versionOf, type Tracked } from "./model.ts";
 import { lookAtOthersObject } from "./refused.ts";
 import { foreignOf, mayOwnAgain } from "./yielding.ts";
 
@@ -90,8 +90,8 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
   if (there === undefined) return { ...base, seen: undefined, kind: DriftKind.DELETED, comparison: undefined };
   if (there.metadata.deletionTimestamp !== undefined) return retryMs;
   // Made anew by somebody, who knows nothing of our label: another object, whoever's.
-  const isReplaced = owned.uid !== "" && owned.uid !== there.metadata.uid;
-  if (isHidden(context, there)) return caseWith(there, isReplaced ? DriftKind.REPLACED : DriftKind.LABEL_REMOVED);
+  if (isHidden(context, there))
+    return caseWith(there, isAnother(owned, there) ? DriftKind.REPLACED : DriftKind.LABEL_REMOVED);
   const found = caseWith(there, DriftKind.CHANGED);
   const isAsKnown = found.comparison === "same" && tracked.episode === undefined;
   const isToStrip = run.delivery.strict && foreignOf(context, key, owned, run.delivery, there).length > 0;

@@ -1,4 +1,0 @@
-/** Ends when both have ended, so that nothing goes on behind the back of whoever tries again. */
-export async function bothDone(...works: readonly Promise<void>[]): Promise<void> {
-  for (const ended of await Promise.allSettled(works)) if (ended.status === "rejected") throw ended.reason as Error;
-}
