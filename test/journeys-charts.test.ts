@@ -11,11 +11,11 @@ import {
 } from "#test/harness/chart-servers.ts";
 import { environment, yaml } from "#test/harness/manifests.ts";
 import { startWorld, type World } from "#test/harness/world.ts";
-import { joinSimulated } from "#test/hostile/member.ts";
+import { joinSimulated, type Member } from "#test/hostile/member.ts";
 
 // A hub process that fetches a published chart, from both kinds of servers; a cluster that runs what comes out.
 let world: World;
-let member: Awaited<ReturnType<typeof joinSimulated>>;
+let member: Member;
 let helm: HelmRepository;
 let registry: Registry;
 beforeAll(async () => {

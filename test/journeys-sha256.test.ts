@@ -2,10 +2,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { recordBranch } from "#hub/loop/records.ts";
 import { application, configMap, environment, namespace } from "#test/harness/manifests.ts";
 import { startWorld, type World } from "#test/harness/world.ts";
-import { joinSimulated } from "#test/hostile/member.ts";
+import { joinSimulated, type Member } from "#test/hostile/member.ts";
 
 // A fleet whose repository names its commits by SHA-256: followed, written to, promoted in, found again, rewritten.
-type Member = Awaited<ReturnType<typeof joinSimulated>>;
 let started: AsyncDisposableStack;
 let world: World;
 let dev: Member;
@@ -77,14 +76,15 @@ test("a hub that lost its data knows the same history again, and a rewrite of it
   await world.stopHub();
   await world.deleteData();
   await world.startHub();
-  await world.git.commit("fleet", "main", files("second"), "second");
+  const second = await world.git.commit("fleet", "main", files("second"), "second");
   await until(dev, "second");
   await promote();
   await until(prod, "second");
   await world.stopHub();
   await world.deleteData();
-  // Away, and with another history where it was.
-  const from = await world.git.git("fleet", ["rev-parse", "main~1"]);
+  await prod.stop();
+  // Another history than either cluster was given: what one of them names is not in it.
+  const from = await world.git.git("fleet", ["rev-parse", `${second}~1`]);
   await world.git.git("fleet", ["update-ref", "refs/heads/main", from]);
   await world.git.commit("fleet", "main", { "web/settings.yaml": configMap("settings", { level: "third" }) }, "third");
   await world.startHub();
@@ -93,4 +93,15 @@ test("a hub that lost its data knows the same history again, and a rewrite of it
   const accepted = await world.plumb("accept-rewrite", "fleet", "main", "--reason", "a test");
   expect([accepted.code, accepted.stderr]).toEqual([0, expect.any(String) as string]);
   await until(dev, "third");
+  // What prod was given was left behind by the same word, though nobody had heard it then.
+  await prod.start();
+  await world.until("prod to be heard", async () => (await world.status()).heard === 2);
+  await world.git.commit(
+    "fleet",
+    "main",
+    { "web/settings.yaml": configMap("settings", { level: "fourth" }) },
+    "fourth",
+  );
+  await until(dev, "fourth");
+  expect((await world.status()).alarms).toEqual([]);
 });

@@ -32,55 +32,58 @@ export type EvidenceParts = {
   readonly records: Pick<RecordStore, "now">;
 };
 
-type Item = {
+type Item = Given & {
   readonly environment: EnvironmentName;
   readonly application: ApplicationName;
-  readonly revision: Revision;
 };
+
+/** A commit that was in use, and when a document last named it: always, where the record names it. */
+type Given = { readonly revision: Revision; readonly atMs: number };
 
 export function createEvidence(parts: EvidenceParts): Evidence {
   const { fleetSource, branch, desired, records } = parts;
   const items = new Map<string, Item>();
-  const fleetCommits = new Set<Revision>();
-  const recordCommits = new Set<Revision>();
+  const fleetCommits = new Map<string, Given>();
+  const recordCommits = new Map<string, Given>();
   /** What was found to be in the history of what is followed: it is not asked again, whatever is followed later. */
   const settled = new Set<string>();
   const judged = new Set<string>();
 
-  const take = (item: Item): void => void items.set(`${item.environment}/${item.application}/${item.revision}`, item);
+  const takeItem = (item: Item): void => take(items, `${item.environment}/${item.application}/${item.revision}`, item);
   const takeDocuments = (): void => {
     for (const cluster of desired.unjudged()) {
-      const { state } = desired.known(cluster)!;
-      fleetCommits.add(state.fleetCommit);
-      if (state.recordCommit !== "") recordCommits.add(state.recordCommit);
-      for (const entry of state.entries) if (entry.kind === "run") take(entry);
+      const { fleetCommit, recordCommit, entries, issuedAtMs: atMs } = desired.known(cluster)!.state;
+      take(fleetCommits, fleetCommit, { revision: fleetCommit, atMs });
+      if (recordCommit !== "") take(recordCommits, recordCommit, { revision: recordCommit, atMs });
+      for (const entry of entries) if (entry.kind === "run") takeItem({ ...entry, atMs });
     }
   };
   const takeRecord = (rollouts: readonly RolloutRecord[]): void => {
     for (const { environment, application, completed } of rollouts)
-      if (completed.length > 0) take({ environment, application, revision: completed.at(-1)! });
+      if (completed.length > 0) takeItem({ environment, application, revision: completed.at(-1)!, atMs: always });
   };
 
   /** What each thing that is followed in a source must hold. */
-  const claims = (fleet: Fleet, source: Source): Map<Follow, Revision[]> => {
-    const found = new Map<string, { follow: Follow; commits: Revision[] }>();
+  const claims = (fleet: Fleet, source: Source): Map<Follow, Given[]> => {
+    const found = new Map<string, { follow: Follow; commits: Given[] }>();
     for (const follow of source.follows()) found.set(describeFollow(follow), { follow, commits: [] });
-    const claim = (follow: Follow, commits: Iterable<Revision>): void =>
+    const claim = (follow: Follow, commits: Iterable<Given>): void =>
       void found.get(describeFollow(follow))?.commits.push(...commits);
     if (source === fleetSource) {
-      claim(branch, fleetCommits);
-      claim(recordBranch, recordCommits);
+      claim(branch, fleetCommits.values());
+      claim(recordBranch, recordCommits.values());
     }
-    for (const { environment, application, revision } of items.values()) {
+    for (const item of items.values()) {
+      const { environment, application } = item;
       const revisions = fleet.environments.get(environment)?.revisions;
       if (revisions === undefined || !("follow" in revisions)) continue;
       if (parts.sourceOf(fleet, application) !== source) continue;
-      claim(followOf(fleet.applications.get(application), revisions.follow), [revision]);
+      claim(followOf(fleet.applications.get(application), revisions.follow), [item]);
     }
     return new Map([...found.values()].map(({ follow, commits }) => [follow, commits]));
   };
 
-  const judgeOne = async (source: Source, follow: Follow, claimed: readonly Revision[]): Promise<void> => {
+  const judgeOne = async (source: Source, follow: Follow, claimed: readonly Given[]): Promise<void> => {
     const standing = source.standing(follow);
     if (standing === undefined) return;
     const key = (commit: Revision): string => `${source.name} ${describeFollow(follow)} ${commit}`;
@@ -134,16 +137,27 @@ export function createEvidence(parts: EvidenceParts): Evidence {
   }
 }
 
+const always = Number.POSITIVE_INFINITY;
+
 const judgedKey = (source: Source, follow: Follow): string => `${source.url} ${describeFollow(follow)}`;
 
 const recordOf = (rewrites: readonly RewriteRecord[], repository: string): RewriteRecord | undefined =>
   rewrites.find((record) => record.repository === repository);
 
-/** What people accepted last must be held as well; what they left behind then need not. */
-function expectedOf(claimed: readonly Revision[], record: RewriteRecord | undefined, branch: string): Revision[] {
+const take = <One extends Given>(all: Map<string, One>, key: string, one: One): void => {
+  const before = all.get(key);
+  if (before === undefined || before.atMs < one.atMs) all.set(key, one);
+};
+
+/**
+ * What people accepted last must be held as well; what they left behind then need not. That is whatever was in use
+ * before: also what a document names of a cluster that nobody had heard when they said so.
+ */
+function expectedOf(claimed: readonly Given[], record: RewriteRecord | undefined, branch: string): Revision[] {
   const newest = newestRewrite(record, branch);
-  if (newest === undefined) return [...new Set(claimed)];
   const past = leftBehind(record, branch);
-  const accepted = newest.to === "" ? [] : [newest.to];
-  return [...new Set([...claimed.filter((commit) => !past.has(commit) || commit === newest.to), ...accepted])];
+  const isLeft = ({ revision, atMs }: Given): boolean =>
+    newest !== undefined && revision !== newest.to && (past.has(revision) || atMs < newest.atMs);
+  const accepted = newest === undefined || newest.to === "" ? [] : [newest.to];
+  return [...new Set([...claimed.filter((given) => !isLeft(given)).map(({ revision }) => revision), ...accepted])];
 }

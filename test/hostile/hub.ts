@@ -2,7 +2,7 @@ import { stringify } from "yaml";
 import { configMap, environment, namespace } from "#test/harness/manifests.ts";
 import { startWorld, type World, type WorldOptions } from "#test/harness/world.ts";
 import { forge, type Entry } from "#test/hostile/forge.ts";
-import { joinSimulated } from "#test/hostile/member.ts";
+import { joinSimulated, type Member } from "#test/hostile/member.ts";
 import { peakOf, type Peak } from "#test/hostile/peak.ts";
 
 /** Whatever anybody commits. */
@@ -11,7 +11,7 @@ export const hubMegabytes = 400;
 /** A hub process that people who mean harm commit to, and a cluster that takes what the others publish meanwhile. */
 export type HostileHub = AsyncDisposable & {
   readonly world: World;
-  readonly member: Awaited<ReturnType<typeof joinSimulated>>;
+  readonly member: Member;
   readonly peak: Peak;
   /** To the fleet repository, past git's own checks. */
   commit(entries: readonly Entry[]): Promise<void>;
