@@ -142,15 +142,15 @@ test("what an exception lets be, and what waits for another Application, say unt
       reason: "a quiet day",
     },
   });
-  const excepted = await world.git.commit("fleet", "main", { "fleet/scale.yaml": exception }, "an exception");
-  await world.until("the exception to be published", async () => (await world.status()).fleetCommit === excepted);
+  // One document brings the exception and an image: where the image runs, the edit is not healed first, and is no fight.
+  const both = { "fleet/scale.yaml": exception, ...files("dev", "web:2") };
+  await settled("dev", await world.git.commit("fleet", "main", both, "an exception"));
   const address = { apiVersion: "apps/v1", group: "apps", kind: "Deployment", namespace: "shop-dev", name: "web" };
-  await world.until("an edit to be let be", async () => {
-    // Before the document with the exception is there, it is healed: then it is made again.
-    const there = (await people.get(address))!;
-    await people.replace({ ...there, spec: { ...(there["spec"] as object), replicas: 2 } }).catch(() => undefined);
-    return (await whyText("dev-1", "shop")).includes("exception: a quiet day");
-  });
+  const there = (await people.get(address))!;
+  await people.replace({ ...there, spec: { ...(there["spec"] as object), replicas: 2 } });
+  await world.until("the edit to be let be", async () =>
+    (await whyText("dev-1", "shop")).includes("exception: a quiet day"),
+  );
   const text = await whyText("dev-1", "shop");
   expect(text).toMatch(
     /drift +Deployment shop-dev\/web: spec.replicas 1 → 2 by kubectl-edit, .*: not healed: exception/,
@@ -164,13 +164,13 @@ test("what an exception lets be, and what waits for another Application, say unt
     dependsOn: ["till"],
   });
   const till = application("till", { path: "apps/till", namespace: "shop-dev", environments: ["dev"] });
-  const files = {
+  const waiters = {
     "fleet/desk.yaml": desk,
     "fleet/till.yaml": till,
     "apps/desk/a.yaml": configMap("desk", {}),
     "apps/till/web.yaml": deployment("till", "unpullable.invalid/till:1", 1),
   };
-  await world.git.commit("fleet", "main", files, "a desk that needs a till");
+  await world.git.commit("fleet", "main", waiters, "a desk that needs a till");
   const waiting =
     /next +\w{7} is applied when this is no longer so: waits for till, which is InProgress.*; what runs is kept/;
   await world.until("the desk to wait", async () =>
