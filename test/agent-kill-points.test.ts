@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, test } from "vitest";
 import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
-import { changed, dieAndGoOn, type KillPoint } from "#test/kill-points/kills.ts";
+import { changed, dieAndGoOn, leaving, type KillPoint } from "#test/kill-points/kills.ts";
 
 let plane: SharedControlPlane;
 beforeAll(async () => {
@@ -8,9 +8,10 @@ beforeAll(async () => {
 });
 afterAll(() => plane[Symbol.asyncDispose]());
 
-/** The bundle's slice, the head with its intent, the objects, the head with their results. */
+/** The bundle's slice, the head with its intent, the objects, the deletions, the head with their results. */
 const firstObject = 3;
-const result = firstObject + changed;
+const firstDeletion = firstObject + changed;
+const result = firstDeletion + leaving;
 const points: readonly (KillPoint & { readonly where: string })[] = [
   { where: "before anything is written", write: 1, moment: "before" },
   { where: "with the bundle kept, and no intent", write: 1, moment: "after" },
@@ -20,7 +21,9 @@ const points: readonly (KillPoint & { readonly where: string })[] = [
   { where: "with the first object applied and its answer lost", write: firstObject, moment: "after" },
   { where: "among objects that change", write: firstObject + 50, moment: "after" },
   { where: "among objects that are new", write: firstObject + 200, moment: "before" },
-  { where: "with every object applied, and no result", write: result, moment: "before" },
+  { where: "with every object applied, and nothing deleted", write: firstDeletion, moment: "before" },
+  { where: "among objects that are deleted", write: firstDeletion + 2, moment: "after" },
+  { where: "with all of it done, and no result", write: result, moment: "before" },
   { where: "with the result kept, and its answer lost", write: result, moment: "after" },
 ];
 

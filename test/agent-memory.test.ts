@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from "vitest";
 import { ApplicationPhase } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import type { KubeObject } from "#proto/object.ts";
@@ -103,6 +104,8 @@ for (const [harm, doIt] of Object.entries(harms)) {
     for (const head of await secrets("head")) await doIt(head);
     await world.edit(a, { "data.level": "debug" });
     await world.start();
+    if (harm === "damaged")
+      expect(notices().join("\n")).toContain("Secret plumbline-application-shop: stored head cannot be read");
     await world.take(world.documents.run("shop", [world.ownNamespace, a, b]));
     await world.caughtUp();
     expect(await levelOf(a)).toBe("info");
@@ -140,6 +143,26 @@ for (const [harm, doIt] of Object.entries(harms)) {
     await isKept(2);
   });
 }
+
+test("the newest document deleted by hand: a broker that shows an older one is refused, and what runs stays", async () => {
+  const a = (level: string) => settings(world, { level });
+  const older = world.documents.sign(world.documents.run("shop", [world.ownNamespace, a("one")]));
+  const newer = world.documents.sign(world.documents.run("shop", [world.ownNamespace, a("two")]));
+  world.engine.take(newer, "");
+  await world.engine.settled();
+  await world.stop();
+  for (const secret of [...(await secrets("document")), ...(await secrets("head"))])
+    await world.person.replace({ ...secret, data: { ...(secret["data"] as object), envelope: "" } });
+  await world.start();
+  expect(notices().join("\n")).toContain("all is kept as it is until the hub shows it again");
+  for (const document of [older, newer]) {
+    world.engine.take(document, "");
+    await world.engine.settled();
+    expect(await levelOf(a(""))).toBe("two");
+  }
+  expect(world.events("refusal")).toMatchObject([{ reason: "Passed" }]);
+  expect(world.engine.statuses()).toMatchObject([{ phase: ApplicationPhase.APPLIED }]);
+});
 
 test("a lost inventory prunes nothing: neither for a newer bundle nor for a Removal", async () => {
   const [a, b] = [settings(world, { level: "info" }), settings(world, {}, "b")];
@@ -186,4 +209,34 @@ test("everything that it remembers deleted by hand: the hub and the cluster give
   expect(await versions()).toEqual(before);
   expect(world.drifts()).toEqual([]);
   await isKept(3);
+});
+
+test("a bundle of several slices is kept, and opened again by a start without a hub", async () => {
+  // Random text is as large compressed; each object is well under its limit.
+  const letters = () => randomBytes(675_000).toString("base64");
+  const large = ["b", "c", "d"].map((name) => settings(world, { text: letters() }, name));
+  const a = settings(world, { level: "info" });
+  await world.deploy([a, ...large]);
+  const slices = await secrets("slice");
+  expect(slices.length).toBeGreaterThan(3);
+  await world.stop();
+  world.documents.blobs.clear();
+  await world.edit(a, { "data.level": "debug" });
+  await startAgain();
+  await world.until(async () => (await levelOf(a)) === "info");
+  expect(notices()).toEqual([]);
+});
+
+test("the bundle before the last goes after an hour or two, and costs nothing sooner", async () => {
+  await world.deploy([settings(world, { level: "one" })]);
+  await world.deploy([settings(world, { level: "two" })]);
+  const kept = async () => (await secrets("slice")).length;
+  expect(await kept()).toBe(2);
+  const hourMs = 3_600_000;
+  await world.clock.advance(hourMs - 1);
+  await world.engine.settled();
+  expect(await kept()).toBe(2);
+  await world.clock.advance(hourMs + 1);
+  await world.until(async () => (await kept()) === 1);
+  await isKept(2);
 });

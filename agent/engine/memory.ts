@@ -1,6 +1,7 @@
 import { reasonOf } from "#lib/log.ts";
 import { compareOrder } from "#proto/desired-state.ts";
 import { verifyDesiredState } from "#proto/envelope.ts";
+import type { BlobAddress } from "#proto/ids.ts";
 import { parseRefKey } from "#proto/object.ts";
 import { lookAtYielded } from "./after-apply.ts";
 import { tellLoss, type Context } from "./context.ts";
@@ -78,8 +79,9 @@ export function createMemory(context: Context, trust: Trust): Memory {
     async collect() {
       while (!signal.aborted) {
         await clock.sleep(collectEveryMs, { signal });
-        const heads = [...model.applications.values()].flatMap(({ head }) => (head?.run ? [head.run.address] : []));
-        await store.collect(new Set(heads), signal).catch(() => undefined);
+        const isInUse = (address: BlobAddress): boolean =>
+          [...model.applications.values()].some(({ head }) => head?.run?.address === address);
+        await store.collect(isInUse, signal).catch(() => undefined);
       }
     },
     ended: () => rewriting ?? Promise.resolve(),

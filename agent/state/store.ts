@@ -1,6 +1,7 @@
 import type { Cluster, KindInfo } from "#agent/cluster/cluster.ts";
 import type { ApplicationName, BlobAddress } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
+import { createCollector } from "./collector.ts";
 import { encodeChunk, encodeHead, encodeHooks, sameOwned } from "./head.ts";
 import type { Head, Inventory, KeptHooks, Owned } from "./head.ts";
 import {
@@ -19,8 +20,8 @@ import { createOnce, dataOf, deleteSecret, replaceOrCreate, secretOf, stateLabel
 const inlineEntries = 64;
 /** 2,000 entries pack to about 300 KB, with the longest names to 400, well under a Secret's 1 MiB. */
 const chunkEntries = 2_000;
-/** A head that is larger leaves its entries to chunks, the pending ones too: the document beside it needs the other half. */
-const headBytes = 512 * 1024;
+/** What Kubernetes lets a Secret hold. A head that has no room beside its document leaves all entries to chunks, the pending ones too. */
+const secretBytes = 1024 * 1024;
 
 export type Loaded = {
   readonly heads: readonly Head[];
@@ -51,17 +52,29 @@ export type StateStore = {
   removeHead(application: ApplicationName, signal?: AbortSignal): Promise<void>;
   /** A document that changed no head. */
   saveEnvelope(envelope: Uint8Array, signal?: AbortSignal): Promise<void>;
-  /** Deletes slices and chunks that nothing points to. */
-  collect(inUse: ReadonlySet<BlobAddress>, signal?: AbortSignal): Promise<number>;
+  /**
+   * Deletes slices and chunks that nothing points to: no stored head, and not `isInUse`, which is asked before each deletion.
+   * What was saved since the last collection stays until the next: the head that points to it may be on its way.
+   */
+  collect(isInUse: (address: BlobAddress) => boolean, signal?: AbortSignal): Promise<number>;
 };
 
-type Kept = { resourceVersion: string; uid: string; envelope: string; chunks: readonly string[]; chunked: Inventory };
+type Kept = {
+  resourceVersion: string;
+  uid: string;
+  envelope: string;
+  /** Of the bundle that the stored head points to. */
+  address: BlobAddress | undefined;
+  chunks: readonly string[];
+  chunked: Inventory;
+};
 
 export function openState(cluster: Cluster, namespace: string): StateStore {
   const heads = new Map<string, Kept>();
-  const chunkUids = new Map<string, string>();
+  const chunkUids = new Map<string, { uid: string }>();
   const sliceUids = new Map<string, { uid: string; address: BlobAddress }>();
   const hookSecrets = new Map<string, { resourceVersion: string; uid: string }>();
+  const collector = createCollector(cluster, namespace);
   let document: Kept | undefined;
   let isMeddled = false;
 
@@ -84,9 +97,10 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
       const bytes = encodeChunk(entries.slice(from, from + chunkEntries));
       const name = chunkName(bytes);
       names.push(name);
+      await collector.spare(name);
       if (chunkUids.has(name)) continue;
       const data = { chunk: bytes.toString("base64") };
-      chunkUids.set(name, await createOnce(cluster, secretOf(namespace, name, "chunk", data, true), signal));
+      chunkUids.set(name, { uid: await createOnce(cluster, secretOf(namespace, name, "chunk", data, true), signal) });
     }
     return names;
   };
@@ -104,7 +118,7 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
     for (const secret of items) {
       const { name, uid = "" } = secret.metadata;
       if (!sound.has(name)) continue;
-      if (labelOf(secret) === "chunk") chunkUids.set(name, uid);
+      if (labelOf(secret) === "chunk") chunkUids.set(name, { uid });
       if (labelOf(secret) === "slice") sliceUids.set(name, { uid, address: addressOfSlice(secret) });
     }
   };
@@ -114,7 +128,7 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
     const items = await list(signal);
     know(items, readSecrets(items).sound);
     const found = items.find((secret) => labelOf(secret) === "document");
-    document = found && keptOf(found, [], new Map());
+    document = found && keptOf(found);
     for (const [application, kept] of heads)
       if (!kept.chunks.every((name) => chunkUids.has(name)))
         heads.set(application, { ...kept, chunks: [], chunked: new Map() });
@@ -129,14 +143,15 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
     }
     const newest = envelope === undefined ? (kept?.envelope ?? "") : Buffer.from(envelope).toString("base64");
     let encoded = encodeHead(head, chunks, chunked);
-    if (encoded.length > headBytes && chunked !== head.inventory) {
+    if (encoded.length + Buffer.byteLength(newest, "base64") > secretBytes && chunked !== head.inventory) {
       chunks = await saveChunks(head.inventory, signal);
       chunked = head.inventory;
       encoded = encodeHead(head, chunks, chunked);
     }
     const data = { head: encoded.toString("base64"), envelope: newest };
     const stored = await write(headName(head.application), "head", data, kept, signal);
-    heads.set(head.application, { ...stored, envelope: newest, chunks, chunked: new Map(chunked) });
+    const address = head.run?.address;
+    heads.set(head.application, { ...stored, envelope: newest, address, chunks, chunked: new Map(chunked) });
   };
 
   return {
@@ -144,11 +159,11 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
       const items = await list(signal);
       const read = readSecrets(items);
       know(items, read.sound);
-      for (const secret of items) if (labelOf(secret) === "document") document = keptOf(secret, [], new Map());
+      for (const secret of items) if (labelOf(secret) === "document") document = keptOf(secret);
       for (const { metadata } of items.filter((secret) => labelOf(secret) === "hooks"))
         hookSecrets.set(metadata.name, { resourceVersion: metadata.resourceVersion ?? "", uid: metadata.uid ?? "" });
       for (const { secret, chunks, chunked, head } of read.heads)
-        heads.set(head.application, keptOf(secret, chunks, chunked));
+        heads.set(head.application, { ...keptOf(secret), address: head.run?.address, chunks, chunked });
       return {
         heads: read.heads.map(({ head }) => head),
         lost: read.lost,
@@ -170,6 +185,7 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
     async saveSlices(address, slices, signal) {
       for (const [n, slice] of slices.entries()) {
         const name = `plumbline-bundle-${address.slice(0, 32)}-${n}`;
+        await collector.spare(name);
         if (sliceUids.has(name)) continue;
         const secret = secretOf(namespace, name, "slice", { slice: Buffer.from(slice).toString("base64") }, true);
         secret.metadata.annotations = { [addressNote]: address, [sliceNote]: String(n) };
@@ -202,24 +218,15 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
       const text = Buffer.from(envelope).toString("base64");
       if (document?.envelope === text) return;
       const stored = await write("plumbline-document", "document", { envelope: text }, document, signal);
-      document = { ...stored, envelope: text, chunks: [], chunked: new Map() };
+      document = { ...noHead, ...stored, envelope: text };
     },
-    async collect(inUse, signal) {
-      const chunksInUse = new Set([...heads.values()].flatMap(({ chunks }) => chunks));
-      let collected = 0;
-      for (const [name, uid] of chunkUids) {
-        if (chunksInUse.has(name)) continue;
-        await deleteSecret(cluster, namespace, name, uid, signal);
-        chunkUids.delete(name);
-        collected += 1;
-      }
-      for (const [name, { uid, address }] of sliceUids) {
-        if (inUse.has(address)) continue;
-        await deleteSecret(cluster, namespace, name, uid, signal);
-        sliceUids.delete(name);
-        collected += 1;
-      }
-      return collected;
+    async collect(isInUse, signal) {
+      const someHead = (pointsTo: (kept: Kept) => boolean): boolean => [...heads.values()].some(pointsTo);
+      collector.begin();
+      const chunks = await collector.sweep(chunkUids, (name) => someHead((kept) => kept.chunks.includes(name)), signal);
+      const isSliceKept = (_name: string, { address }: { address: BlobAddress }): boolean =>
+        isInUse(address) || someHead((kept) => kept.address === address);
+      return chunks + (await collector.sweep(sliceUids, isSliceKept, signal));
     },
   };
 }
@@ -232,10 +239,11 @@ function heavyChanges(inventory: Inventory, chunked: Inventory): number {
   return changes;
 }
 
-const keptOf = (secret: KubeObject, chunks: readonly string[], chunked: Inventory): Kept => ({
+const noHead = { address: undefined, chunks: [], chunked: new Map<string, Owned>() } as const;
+
+const keptOf = (secret: KubeObject): Kept => ({
+  ...noHead,
   resourceVersion: secret.metadata.resourceVersion ?? "",
   uid: secret.metadata.uid ?? "",
   envelope: dataOf(secret)["envelope"] ?? "",
-  chunks,
-  chunked,
 });

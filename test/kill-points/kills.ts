@@ -21,9 +21,11 @@ const confirmed = 40;
 /** What that revision makes and changes, and how much of it is there already. */
 export const changed = 300;
 const changedInPlace = 100;
+/** What it has no more: deleted after all else is applied, unless the agent is dead by then. */
+export const leaving = 5;
 
 /**
- * An agent dies in the apply of 300 objects, and the next one goes on. Fails when an object is left over, when drift is
+ * An agent dies in the apply of 300 objects and the prune of a few, and the next one goes on. Fails when an object is left over, when drift is
  * told that nobody made, or when an object is written a second time.
  */
 export async function dieAndGoOn(plane: SharedControlPlane, name: string, point: KillPoint): Promise<void> {
@@ -50,7 +52,8 @@ export async function dieAndGoOn(plane: SharedControlPlane, name: string, point:
   };
 
   const before = objects(namespace, confirmed + changedInPlace, "one");
-  await live(cluster, (engine) => take(engine, documents.sign(documents.run("shop", before))));
+  const gone = Array.from({ length: leaving }, (_, n) => settings(namespace, `gone-${n}`, "one"));
+  await live(cluster, (engine) => take(engine, documents.sign(documents.run("shop", [...before, ...gone]))));
   const versions = await versionsOf(cluster, namespace);
 
   const after = [
@@ -97,14 +100,15 @@ async function until(holds: () => boolean): Promise<void> {
 
 function objects(namespace: string, count: number, level: string): KubeObject[] {
   const own: KubeObject = { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } };
-  const settings = Array.from({ length: count }, (_, n): KubeObject => ({
-    apiVersion: "v1",
-    kind: "ConfigMap",
-    metadata: { name: `c-${n}`, namespace },
-    data: { level },
-  }));
-  return [own, ...settings];
+  return [own, ...Array.from({ length: count }, (_, n) => settings(namespace, `c-${n}`, level))];
 }
+
+const settings = (namespace: string, name: string, level: string): KubeObject => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name, namespace },
+  data: { level },
+});
 
 async function versionsOf(cluster: Cluster, namespace: string): Promise<Map<string, string>> {
   const kind = (await cluster.kindOf("v1", "ConfigMap"))!;

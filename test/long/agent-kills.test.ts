@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, test } from "vitest";
 import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
-import { changed, dieAndGoOn } from "#test/kill-points/kills.ts";
+import { changed, dieAndGoOn, leaving } from "#test/kill-points/kills.ts";
 
 const kills = 100;
-/** The slice, two heads, and the objects. */
-const writes = changed + 3;
+/** The slice, two heads, the objects, and the deletions. */
+const writes = changed + leaving + 3;
 
 let plane: SharedControlPlane;
 beforeAll(async () => {
