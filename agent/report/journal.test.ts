@@ -33,6 +33,19 @@ test("drops the oldest when full, and says which under the last of their numbers
   expect(sequences(journal)).toEqual([4n, 5n]);
 });
 
+test("counts for all that an earlier journal dropped, also when its notice is dropped itself", () => {
+  const first = new Journal(3, () => 7);
+  for (let n = 0; n < 20; n += 1) first.record(event(`${n}`));
+  const second = new Journal(3, () => 7, first.after(0n));
+  second.record(event("a"));
+  second.record(event("b"));
+  expect(second.after(0n).map(({ body }) => body)).toEqual([
+    { $case: "dropped", value: { events: 20n, fromSequence: 1n, toSequence: 3n } },
+    event("a").body,
+    event("b").body,
+  ]);
+});
+
 test("accounts for every event: acknowledged, kept, or named as dropped, and is never larger than its limit", () => {
   fc.assert(
     fc.property(

@@ -60,10 +60,12 @@ export class Journal {
 
   #drop(event: Event): void {
     const before = this.#dropped;
+    // The notice of an earlier journal stands for more than itself.
+    const events = event.body?.$case === "dropped" ? event.body.value.events : 1n;
     this.#dropped = {
       from: before?.from ?? event.sequence,
       to: event.sequence,
-      events: (before?.events ?? 0n) + 1n,
+      events: (before?.events ?? 0n) + events,
     };
   }
 
