@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { inClusterAccess, kubeconfigAccess } from "#agent/cluster/access.ts";
-import type { Cluster } from "#agent/cluster/cluster.ts";
+import type { Cluster, WatchEvent } from "#agent/cluster/cluster.ts";
 import { ApiError } from "#agent/cluster/errors.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import { openTransport, type Transport } from "#agent/cluster/transport.ts";
@@ -70,8 +70,8 @@ test("a token that is refused and has no successor is told, after one more look"
   expect(refused).toMatchObject({ status: 401 });
 });
 
-test("a client certificate that is replaced on disk is used once the old one is refused", async () => {
-  const config = JSON.parse(await readText(await plane.kubeconfig("cert-old"))) as Kubeconfig;
+test("a client certificate that is replaced on disk is used from then on, and watches of before go on", async () => {
+  const config = JSON.parse(await readText(await plane.kubeconfig("cert-old", ["system:masters"]))) as Kubeconfig;
   const later = JSON.parse(await readText(await plane.kubeconfig("cert-new"))) as Kubeconfig;
   const path = join(folder, "rotating.kubeconfig");
   const write = async ({ user }: { user: KubeconfigUser }): Promise<void> => {
@@ -84,10 +84,21 @@ test("a client certificate that is replaced on disk is used once the old one is 
   const access = await kubeconfigAccess(path);
   await using agent = openKubernetes(access);
   expect(await userOf(agent)).toBe("cert-old");
+  const kind = (await agent.kindOf("v1", "Namespace"))!;
+  const ofIt = { labelSelector: "kubernetes.io/metadata.name=access" };
+  const watching = agent.watch(kind, "0", ofIt)[Symbol.asyncIterator]();
+  expect((await watching.next()).value).toMatchObject({ type: "ADDED" });
   await write(later.users[0]!);
   // What a minute does, or a 401.
   await access.credentials(true);
   expect(await userOf(agent)).toBe("cert-new");
+  // What was opened with the old one goes on.
+  const labels = { rotated: String(performance.now()) };
+  await people.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: "access", labels } });
+  let heard: WatchEvent;
+  do heard = (await watching.next()).value as WatchEvent;
+  while (heard.type === "BOOKMARK" || heard.object.metadata.labels?.["rotated"] !== labels.rotated);
+  await watching.return?.();
 });
 
 test("a kubeconfig that is written anew is read anew", async () => {
@@ -199,10 +210,11 @@ test("a proxy of the environment is not for API servers; that of the kubeconfig 
 test("a request that was turned away (429) is sent again, as late as the server asks; the last refusal is told", async () => {
   const access = await kubeconfigAccess(plane.adminKubeconfig);
   let left = 2;
+  let asked = "7";
   const body = JSON.stringify({ kind: "Status", code: 429, reason: "TooManyRequests", message: "too many requests" });
   await using proxy = await startApiProxy(access, (): Passing => {
     left -= 1;
-    return left < 0 ? {} : { status: 429, body, headers: { "retry-after": "7" } };
+    return left < 0 ? {} : { status: 429, body, headers: { "retry-after": asked } };
   });
   const waits: number[] = [];
   const sleep = async (ms: number): Promise<void> => void waits.push(ms);
@@ -211,10 +223,29 @@ test("a request that was turned away (429) is sent again, as late as the server 
   expect(await transport.call({ method: "GET", path: "/version" })).toHaveProperty("gitVersion");
   expect(waits).toHaveLength(2);
   for (const wait of waits) expect(wait).toBeGreaterThanOrEqual(7_000);
+  // All that it turned away at once do not come back at once.
+  expect(new Set(waits).size).toBe(2);
   left = 100;
   const refusal = transport.call({ method: "GET", path: "/version" });
   await expect(refusal).rejects.toMatchObject({ status: 429, retryAfterMs: 7_000 });
   expect(waits).toHaveLength(7);
+  // Nobody waits an hour with a request in hand: whoever asked is told of the hour.
+  asked = "3600";
+  const longer = transport.call({ method: "GET", path: "/version" });
+  await expect(longer).rejects.toMatchObject({ status: 429, retryAfterMs: 3_600_000 });
+  expect(Math.max(...waits)).toBeLessThan(30_000);
+});
+
+test("what a server serves is two requests, and at most twice as many for all that miss a kind together", async () => {
+  await using proxy = await startApiProxy(await kubeconfigAccess(plane.adminKubeconfig));
+  await using agent = openKubernetes({ server: proxy.url, credentials: async () => ({ headers: {} }) });
+  await Promise.all(["ConfigMap", "Secret"].map((kind) => agent.kindOf("v1", kind)));
+  expect(await agent.kindOf("apps/v1", "Deployment")).toBeDefined();
+  expect([...proxy.seen].sort()).toEqual(["GET /api", "GET /apis"]);
+  const missed = await Promise.all(Array.from({ length: 8 }, () => agent.kindOf("apps/v1", "Nonsense")));
+  expect(new Set(missed)).toEqual(new Set([undefined]));
+  // What was asked before somebody missed it may not have it yet: those who come during a look share the next.
+  expect(proxy.seen.length).toBeLessThanOrEqual(6);
 });
 
 test("a server without aggregated discovery is asked group by group", async () => {
@@ -327,6 +358,10 @@ test("acts in another's name with that one's rights alone, and reads a version t
   await expect(
     asOther.apply({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "theirs", namespace: "access" } }),
   ).rejects.toMatchObject({ status: 403 });
+  const kind = (await people.kindOf("v1", "ConfigMap"))!;
+  await expect(asOther.list(kind, { namespace: "access" })).rejects.toMatchObject({ status: 403 });
+  const watching = asOther.watch(kind, "0", { namespace: "access" })[Symbol.asyncIterator]();
+  await expect(watching.next()).rejects.toMatchObject({ status: 403 });
 });
 
 type KubeconfigUser = Record<"client-certificate-data" | "client-key-data", string>;

@@ -1,4 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
+import { systemClock, type Clock } from "#lib/clock.ts";
 
 /** What a request carries to be let in. All of it can be renewed on disk while the agent runs. */
 export type Credentials = {
@@ -23,11 +24,15 @@ const serviceAccountFolder = "/var/run/secrets/kubernetes.io/serviceaccount";
 const ageLimitMs = 60_000;
 
 /** Access of a Pod: the service account's token and the cluster's CA, read again each minute. */
-export function inClusterAccess(address: { host: string; port: string }, folder = serviceAccountFolder): Access {
+export function inClusterAccess(
+  address: { host: string; port: string },
+  folder = serviceAccountFolder,
+  clock = systemClock,
+): Access {
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   return {
     server: `https://${host}:${address.port}`,
-    credentials: remembered(async () => {
+    credentials: remembered(clock, async () => {
       const [ca, token] = await Promise.all(["ca.crt", "token"].map((name) => readFile(`${folder}/${name}`, "utf8")));
       return { ca: ca!, headers: { authorization: `Bearer ${token!.trim()}` } };
     }),
@@ -38,7 +43,7 @@ export function inClusterAccess(address: { host: string; port: string }, folder 
  * Access by a kubeconfig file, as kubectl reads it: certificates, tokens, token files, and exec plugins, which come no other
  * way. A plugin is asked again when what it gave has expired, or is not taken any more.
  */
-export async function kubeconfigAccess(path: string, context?: string): Promise<Access> {
+export async function kubeconfigAccess(path: string, context?: string, clock = systemClock): Promise<Access> {
   // Imported only here: it costs 90 MB and 400 ms, which an agent inside its cluster never pays.
   const { loadKubeconfig } = await import("./load-kubeconfig.ts");
   let loadedAt = (
@@ -61,7 +66,7 @@ export async function kubeconfigAccess(path: string, context?: string): Promise<
   return {
     server: cluster.server.replace(/\/$/, ""),
     ...(cluster.proxyUrl === undefined ? {} : { proxy: cluster.proxyUrl }),
-    credentials: remembered(async (fresh) => {
+    credentials: remembered(clock, async (fresh) => {
       const { mtimeMs } = await stat(path);
       // The library keeps what a plugin gave, also when the server does not take it any more.
       if (fresh || mtimeMs !== loadedAt) loaded = loadKubeconfig(path, context);
@@ -88,12 +93,12 @@ export async function kubeconfigAccess(path: string, context?: string): Promise<
  * What was read less than a minute ago; a file that cannot be read just now, as it is being replaced, changes nothing. All that
  * ask together share one reading: whatever refuses one request refuses all of them, and plugins are processes.
  */
-function remembered(read: (fresh: boolean) => Promise<Credentials>): Access["credentials"] {
+function remembered(clock: Clock, read: (fresh: boolean) => Promise<Credentials>): Access["credentials"] {
   let last: { at: number; credentials: Credentials } | undefined;
   let reading: Promise<void> | undefined;
   const readOnce = async (fresh: boolean): Promise<void> => {
     try {
-      last = { at: performance.now(), credentials: await read(fresh) };
+      last = { at: clock.monotonic(), credentials: await read(fresh) };
     } catch (error) {
       if (last === undefined) throw error;
     } finally {
@@ -101,7 +106,7 @@ function remembered(read: (fresh: boolean) => Promise<Credentials>): Access["cre
     }
   };
   return async (fresh = false) => {
-    if (!fresh && last !== undefined && performance.now() - last.at < ageLimitMs) return last.credentials;
+    if (!fresh && last !== undefined && clock.monotonic() - last.at < ageLimitMs) return last.credentials;
     await (reading ??= readOnce(fresh));
     return last!.credentials;
   };

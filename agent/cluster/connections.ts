@@ -37,7 +37,12 @@ export type Connections = {
   destroy(): Promise<void>;
 };
 
-export function openConnections({ server, proxy }: Access, credentials: Credentials): Connections {
+/** `answerMs`: without a byte of an answer for so long, a request is given up. */
+export function openConnections(
+  { server, proxy }: Access,
+  credentials: Credentials,
+  answerMs = answerTimeoutMs,
+): Connections {
   const { ca, clientCertificate, serverName } = credentials;
   const options = {
     // Made once: from PEM texts each connection would read them again, and each request look for a connection by them.
@@ -86,9 +91,9 @@ export function openConnections({ server, proxy }: Access, credentials: Credenti
         running.delete(asked);
         signal?.removeEventListener("abort", abort);
       });
-      asked.setTimeout(answerTimeoutMs, () =>
+      asked.setTimeout(answerMs, () =>
         asked.destroy(
-          new Error(`${method} ${prefix}${path.split("?", 1)[0]}: nothing was heard for ${answerTimeoutMs / 1000} s`),
+          new Error(`${method} ${prefix}${path.split("?", 1)[0]}: nothing was heard for ${answerMs / 1000} s`),
         ),
       );
       asked.on("socket", track);

@@ -49,3 +49,22 @@ test("whoever gives up waiting for what the server serves takes the answer from 
   expect(await second).toMatchObject({ resource: "configmaps" });
   expect(await kinds.findKnown("v1", "ConfigMap")).toMatchObject({ resource: "configmaps" });
 });
+
+test("a server that did not answer when it was asked what it serves is asked again by whoever needs to know next", async () => {
+  let isAway = true;
+  const transport: Transport = {
+    call: ({ path }) =>
+      isAway ? Promise.reject(new Error("away")) : Promise.resolve(lists[path as keyof typeof lists] as never),
+    stream: () => Promise.reject(new Error("nobody watches here")),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+  const kinds = createKinds(transport);
+  await expect(kinds.find("v1", "ConfigMap")).rejects.toThrow("away");
+  isAway = false;
+  expect(await kinds.find("v1", "ConfigMap")).toMatchObject({ resource: "configmaps" });
+  // Also after it has been known once.
+  isAway = true;
+  await expect(kinds.find("v1", "Secret")).rejects.toThrow("away");
+  isAway = false;
+  expect(await kinds.find("v1", "ConfigMap")).toMatchObject({ resource: "configmaps" });
+});

@@ -33,6 +33,8 @@ export type Transport = AsyncDisposable & {
 
 export type TransportOptions = {
   readonly clock?: Clock;
+  /** Another time-out of answers than that of API servers. */
+  readonly answerMs?: number;
   /** Told of each request that priority and fairness turned away, and how long it waits to be sent again. */
   readonly turnedAway?: (waitMs: number) => void;
 };
@@ -47,7 +49,7 @@ export function openTransport(access: Access, options: TransportOptions = {}): T
     const of = tlsText(credentials);
     if (current?.of === of) return current.connections;
     if (current !== undefined) retire(current.connections);
-    current = { of, connections: openConnections(access, credentials) };
+    current = { of, connections: openConnections(access, credentials, options.answerMs) };
     return current.connections;
   };
   const retire = (old: Connections): void => {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { ApiError, WatchExpired, WatchSilent } from "#agent/cluster/errors.ts";
 import { guardSilence, readWatch } from "#agent/cluster/watch.ts";
+import { VirtualClock } from "#lib/virtual-clock.ts";
 
 async function* bytes(...chunks: (string | Uint8Array)[]): AsyncIterable<Uint8Array> {
   for (const chunk of chunks) yield Buffer.from(chunk);
@@ -37,4 +38,27 @@ test("ends a silent connection, and says that it was silent", async () => {
       })(),
     );
   await expect(read(guardSilence(silent, 30, undefined))).rejects.toThrow(WatchSilent);
+});
+
+test("is silent only when nothing came since the last byte, however long the watch has lived", async () => {
+  const clock = new VirtualClock();
+  const source = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = source.writable.getWriter();
+  const open = async (signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> => {
+    signal.addEventListener("abort", () => void writer.abort(signal.reason).catch(() => undefined));
+    return source.readable;
+  };
+  const heard: string[] = [];
+  const reading = (async () => {
+    for await (const event of readWatch(guardSilence(open, 150_000, undefined, clock))) heard.push(event.type);
+  })();
+  const ended = expect(reading).rejects.toThrow("the watch gave no byte for 150 s");
+  for (let round = 0; round < 5; round += 1) {
+    await clock.advance(149_999);
+    await writer.write(Buffer.from(modified));
+    await clock.advance(0);
+  }
+  expect(heard).toHaveLength(5);
+  await clock.advance(150_000);
+  await ended;
 });

@@ -1,7 +1,6 @@
 import { strict as assert } from "node:assert";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { WatchExpired } from "#agent/cluster/errors.ts";
-import { silenceLimitMs } from "#agent/cluster/watch.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
 import type { KubeObject } from "#proto/object.ts";
 import type { DriftCase } from "./case.ts";
@@ -135,6 +134,8 @@ export const interruptionCases: readonly DriftCase[] = [
 
 /** Namespaces and ConfigMaps. */
 const watchedKinds = 2;
+/** Without a byte for so long a watch is dead. */
+const silenceLimitMs = 150_000;
 
 /** `beforeItIsBack` is given the newest version that the agent saw of what it applied. */
 async function runOnOlderData(world: World, beforeItIsBack: (known: bigint) => Promise<void>): Promise<Observed> {
