@@ -20,6 +20,18 @@ test.each([
   ["its ClusterRoleBinding", object(rbac, "ClusterRoleBinding", "", "plumbline-agent"), "own RBAC"],
   ["its Roles elsewhere", object(rbac, "Role", "shop", "plumbline-agent-read"), "own RBAC"],
   ["its definitions", object("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "x.plumbline.dev"), "own"],
+  ["an object of its kinds", object("plumbline.dev/v1", "Limits", "shop"), "own"],
+  [
+    "rights for its ServiceAccount as a user",
+    object(
+      rbac,
+      "ClusterRoleBinding",
+      "",
+      "x",
+      boundTo({ kind: "User", name: `system:serviceaccount:${own}:plumbline-agent` }),
+    ),
+    "gives rights",
+  ],
   [
     "rights for its ServiceAccount",
     object(rbac, "ClusterRoleBinding", "", "x", boundTo({ kind: "ServiceAccount", namespace: own, name: "any" })),

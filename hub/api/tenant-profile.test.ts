@@ -15,7 +15,14 @@ test.each([
   expect(partsOfKind(written)).toEqual({ group, kind, resource });
 });
 
-type Document = { kind: string; metadata: { name: string; namespace?: string }; rules?: Rule[]; data?: object };
+type Document = {
+  kind: string;
+  metadata: { name: string; namespace?: string };
+  rules?: Rule[];
+  data?: object;
+  roleRef?: { name: string };
+  subjects?: { name: string }[];
+};
 type Rule = { resources: string[]; verbs: string[]; resourceNames?: string[] };
 const join = { image: "agent:1", hub: "h:1", token: "t", caPin: "sha256:a", root: "sha256:b" };
 const documentsOf = (text: string) => parseAllDocuments(text).map((document) => document.toJS() as Document);
@@ -38,6 +45,30 @@ test("a tenant's rights are Roles in its namespaces, and impersonation names eac
     PLUMBLINE_ALLOW_NAMESPACES: "shop",
     PLUMBLINE_ALLOW_KINDS: "ConfigMap",
   });
+});
+
+test("a tenant's agent changes nothing in its own name but the Secrets of its namespace, and its deployer only what is listed", () => {
+  const tenant = { namespaces: ["shop", "team"], kinds: ["ConfigMap", "apps/Deployment"], serviceAccounts: [] };
+  const documents = documentsOf(agentManifests({ ...join, tenant }));
+  const changedBy = (account: string): string[] =>
+    documents
+      .filter(({ kind, subjects = [] }) => kind === "RoleBinding" && subjects.some(({ name }) => name === account))
+      .flatMap(({ metadata: { namespace }, roleRef }) =>
+        documents
+          .filter(({ kind, metadata }) => kind === "Role" && metadata.name === roleRef?.name)
+          .filter(({ metadata }) => metadata.namespace === namespace)
+          .flatMap(({ rules = [] }) => rules)
+          .filter(({ verbs }) => verbs.some((verb) => !["get", "list", "watch", "impersonate"].includes(verb)))
+          .flatMap(({ resources }) => resources.map((resource) => `${namespace} ${resource}`)),
+      )
+      .sort();
+  expect(changedBy("plumbline-agent")).toEqual(["plumbline-agent secrets"]);
+  expect(changedBy("plumbline-deployer")).toEqual([
+    "shop configmaps",
+    "shop deployments",
+    "team configmaps",
+    "team deployments",
+  ]);
 });
 
 test("an admin's manifests say that they are cluster-admin", () => {
