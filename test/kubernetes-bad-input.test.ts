@@ -282,7 +282,9 @@ test("K7 a finalizer that never ends holds up no other prune, and is never strip
   expect(there.metadata.deletionTimestamp).toBeDefined();
   expect(there.metadata.finalizers).toEqual(["example.com/never"]);
   expect(agent.status.phase).toBe(ApplicationPhase.APPLIED);
-  expect(JSON.stringify(agent.events("notice"))).toContain("example.com/never");
+  expect(JSON.stringify(agent.events("notice"))).toMatch(
+    /ConfigMap k7\/stuck: its deletion, asked for at \d{4}-\d\d-\S+Z, waits for its finalizers \(example\.com\/never\)/,
+  );
   await people.replace({ ...there, metadata: { ...there.metadata, finalizers: [] } });
 });
 
@@ -324,7 +326,9 @@ test("K11 an object over Kubernetes' limits is told by name, and the rest goes o
     metadata: { name: "notes", namespace: "k11", annotations: { a: "x".repeat(262_145) } },
   };
   const large = agent.settings("large", { a: "x".repeat(1_048_577) });
-  // Where a hub seals it.
+  // Where a hub renders it, and where it seals it.
+  const written = { path: "deploy/notes.yaml", bytes: Buffer.from(JSON.stringify(notes)) };
+  expect(() => objectsOf([written], "k11")).toThrow(/deploy\/notes\.yaml:1: metadata\.annotations have 262146 bytes/);
   expect(() => agent.take([large])).toThrow(/ConfigMap k11\/large is 1.0 MiB, at most 1 MiB is allowed/);
   await agent.apply([agent.namespace, notes, agent.settings("fine")]);
   const told = agent

@@ -86,6 +86,11 @@ describe("refuses, naming file and line", () => {
       [`${good}\n---\napiVersion: plumbline.dev/v1\nkind: Cluster\nmetadata: {name: eu-1}`],
       "deploy/0.yaml:5: is a document of the fleet, which no cluster knows",
     ],
+    [
+      "annotations that no API server takes",
+      [`${good}\n---\napiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations: {a: ${"x".repeat(262_144)}}`],
+      "deploy/0.yaml:9: metadata.annotations have 262145 bytes, and Kubernetes takes 262144 at the most",
+    ],
     ["text that is no object", ["just text"], "must be a mapping"],
     [
       "a number in stringData",

@@ -113,6 +113,7 @@ function normalise(fields: JsonObject, fail: Fail): KubeObject {
     )
       fail(["metadata", field], noString(metadata[field]));
   for (const field of ["labels", "annotations"]) onlyStrings(metadata[field], ["metadata", field], fail);
+  fitting(metadata["annotations"], fail);
   const object = { ...kept, metadata: ownMetadata(metadata) } as unknown as KubeObject;
   const key = refKey(refOf(object));
   if (key.startsWith("/ConfigMap/")) onlyStrings(object["data"] as Json | undefined, ["data"], fail);
@@ -127,6 +128,16 @@ function onlyStrings(members: Json | undefined, path: FieldPath, fail: Fail): vo
     if (typeof value === "string") continue;
     fail([...path, key], noString(value));
   }
+}
+
+/** All annotations of an object together, as every API server counts them. */
+const annotationBytes = 256 * 1024;
+
+function fitting(annotations: Json | undefined, fail: Fail): void {
+  const texts = Object.entries((annotations ?? {}) as Record<string, string>).flat();
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (bytes > annotationBytes)
+    fail(["metadata", "annotations"], `have ${bytes} bytes, and Kubernetes takes ${annotationBytes} at the most`);
 }
 
 /** `name: y` is a boolean, and `1.10` a number. */
