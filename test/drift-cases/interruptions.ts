@@ -209,12 +209,22 @@ function deaf(cluster: Cluster, opened: () => void): Partial<Cluster> {
   };
 }
 
-/** Each watch can be ended as by a server that has forgotten its version. */
+/** Each watch can be ended as by a server that has forgotten its version, and does not know it again: only a list gives a newer one. */
 function expiring(cluster: Cluster, broken: (() => void)[]): Partial<Cluster> {
+  const forgotten = new Set<string>();
+  const expired = (): WatchExpired => new WatchExpired("too old resource version");
   return {
+    list(kind, selection) {
+      forgotten.delete(kind.kind);
+      return cluster.list(kind, selection);
+    },
     async *watch(...[kind, from, selection = {}]: Parameters<Cluster["watch"]>) {
+      if (forgotten.has(kind.kind)) throw expired();
       const gone = new AbortController();
-      broken.push(() => gone.abort(new WatchExpired("too old resource version")));
+      broken.push(() => {
+        forgotten.add(kind.kind);
+        gone.abort(expired());
+      });
       const signal = AbortSignal.any([gone.signal, ...(selection.signal === undefined ? [] : [selection.signal])]);
       try {
         yield* cluster.watch(kind, from, { ...selection, signal });
