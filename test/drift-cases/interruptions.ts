@@ -196,15 +196,18 @@ const sortedReports = <T extends { reported: readonly string[] }>(observed: T): 
   reported: [...observed.reported].sort(),
 });
 
-/** Its first watches are at a version that never comes: the server answers, and is silent for ever. */
+/** Until it is listed a second time a kind is watched at a version that never comes: the server answers, and is silent for ever. */
 function deaf(cluster: Cluster, opened: () => void): Partial<Cluster> {
-  const heard = new Set<string>();
+  const listed = new Map<string, number>();
   return {
+    list(kind, selection) {
+      listed.set(kind.kind, (listed.get(kind.kind) ?? 0) + 1);
+      return cluster.list(kind, selection);
+    },
     watch(...[kind, from, selection]: Parameters<Cluster["watch"]>) {
-      const isFirst = !heard.has(kind.kind);
-      heard.add(kind.kind);
+      const isDeaf = (listed.get(kind.kind) ?? 0) < 2;
       opened();
-      return cluster.watch(kind, isFirst ? String(BigInt(from) + 1_000_000_000n) : from, selection);
+      return cluster.watch(kind, isDeaf ? String(BigInt(from) + 1_000_000_000n) : from, selection);
     },
   };
 }
