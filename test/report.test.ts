@@ -91,6 +91,10 @@ function tell(journal: Journal, times: number): void {
       body: { $case: "notice", value: { text: "something happened" } },
     });
 }
+/** The test's own limit is the only clock: how long a handshake takes is the machine's business. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
 const numbers = (from: number, to: number): bigint[] =>
   Array.from({ length: to - from + 1 }, (_, n) => BigInt(from + n));
 
@@ -103,13 +107,13 @@ test("a hub that remembers nothing hears all that happens from then on, however 
     now = before.address;
     await using _reporting = report(journal, () => now);
     tell(journal, 500);
-    await expect.poll(() => journal.range.first).toBe(501n);
+    await until(() => journal.range.first === 501n);
     expect(before.heard).toEqual(numbers(1, 500));
   }
   now = after.address;
   await using _reporting = report(journal, () => now);
   tell(journal, 200);
-  await expect.poll(() => journal.range.first, { timeout: 20_000 }).toBe(701n);
+  await until(() => journal.range.first === 701n);
   expect(after.heard).toEqual(numbers(501, 700));
 });
 
@@ -118,7 +122,7 @@ test("a journal that dropped much tells what it has, the notice of what it dropp
   tell(journal, 1_000);
   await using hub = await startHub();
   await using _reporting = report(journal, () => hub.address);
-  await expect.poll(() => journal.range.first, { timeout: 20_000 }).toBe(1_001n);
+  await until(() => journal.range.first === 1_001n);
   expect(hub.heard).toEqual(numbers(901, 1_000));
 });
 
@@ -135,11 +139,12 @@ test("no more events are on their way than a slow hub can be asked to hold", asy
   })(1_000, Date.now);
   await using _reporting = report(watched, () => hub.address);
   tell(watched, 500);
-  await expect.poll(() => hub.heard.length).toBe(1);
+  await until(() => hub.heard.length > 0);
   // Whoever has more to say says it, and not this.
   tell(watched, 1);
-  await expect.poll(() => sent.at(-1)).toBe(64n);
+  await until(() => sent.at(-1) === 64n);
+  expect(hub.heard).toEqual([1n]);
   on();
-  await expect.poll(() => watched.range.first, { timeout: 20_000 }).toBe(502n);
+  await until(() => watched.range.first === 502n);
   expect(hub.heard).toEqual(numbers(1, 501));
 });
