@@ -349,10 +349,11 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     away.metadata.namespace = `${world.namespace}-later`;
     const next = settings(world, "next", {}, { "plumbline.dev/wave": "1" });
     const cry = settings(world, "cry", {}, { "plumbline.dev/hook": "fail" });
+    const soon = world.clock.now() + 30_000;
     give(world, run(world, "shop", [away, next, cry]));
     const inTime: ApplicationPhase[] = [];
     await world.until(async () => {
-      if (world.clock.now() < Date.now() + 30_000) inTime.push(statusOf(world).phase);
+      if (world.clock.now() < soon) inTime.push(statusOf(world).phase);
       await world.clock.advance(2_000);
       return statusOf(world).phase === ApplicationPhase.FAILED && (await isThere(world, cry));
     });
