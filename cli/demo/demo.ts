@@ -103,12 +103,14 @@ async function tellStory(stage: Stage, telling: Telling): Promise<void> {
   const web = webOf(shop);
   await telling.step("commit: the shop runs in dev, with nobody typing kubectl", () => settled(stage, "dev"));
   await telling.step("promote to staging: a commit on main, gated by dev's receipts", async () => {
-    await promote(stage, "staging", await runningRevision(stage, "dev"), "fine in dev");
-    await settled(stage, "staging");
+    const revision = await runningRevision(stage, "dev");
+    await promote(stage, "staging", revision, "fine in dev");
+    await settled(stage, "staging", { revision });
   });
   await telling.step("promote to prod: every prod cluster follows", async () => {
-    await promote(stage, "prod", await runningRevision(stage, "staging"), "fine in staging");
-    await settled(stage, "prod");
+    const revision = await runningRevision(stage, "staging");
+    await promote(stage, "prod", revision, "fine in staging");
+    await settled(stage, "prod", { revision });
   });
   const first = await runningRevision(stage, "prod");
   await telling.step("drift: somebody scales prod by hand; seen, named and healed", async () => {
@@ -125,7 +127,7 @@ async function tellStory(stage: Stage, telling: Telling): Promise<void> {
   await telling.step("a new version goes the same way: dev, staging, prod", async () => {
     const revision = await repository.commit(shopFiles("1.1", shop), "shop 1.1");
     await until(stage, "dev to take it", async () => (await image(stage, "dev")) === shop.image("1.1"));
-    await settled(stage, "dev");
+    await settled(stage, "dev", { revision });
     for (const environment of ["staging", "prod"]) {
       await promote(stage, environment, revision, "1.1");
       await until(
@@ -133,7 +135,7 @@ async function tellStory(stage: Stage, telling: Telling): Promise<void> {
         `${environment} to take it`,
         async () => (await image(stage, environment)) === shop.image("1.1"),
       );
-      await settled(stage, environment);
+      await settled(stage, environment, { revision });
     }
   });
   await telling.step("revert: the promotion to prod is taken back in Git, and prod goes back to 1.0", async () => {
@@ -144,7 +146,7 @@ async function tellStory(stage: Stage, telling: Telling): Promise<void> {
       `Revert "promote shop to prod"`,
     );
     await until(stage, "prod to go back", async () => (await image(stage, "prod")) === shop.image("1.0"));
-    await settled(stage, "prod");
+    await settled(stage, "prod", { revision: first });
   });
 }
 

@@ -17,14 +17,15 @@ export async function tellMonitoring(stage: Stage, members: readonly RealMember[
   const [dev] = members as [RealMember];
   await telling.step("kube-prometheus-stack", async () => {
     await stage.repository.commit({ ...(await chartFiles()), ...documents() }, "monitoring, in three environments");
-    await settled(stage, "dev", name);
+    await settled(stage, "dev", { application: name });
     const { objects } = await runs(stage, dev);
     return `kube-prometheus-stack, its Helm chart in Git: ${objects} objects, CRDs first, healthy in dev`;
   });
   await telling.step("the same chart goes to staging and prod", async () => {
     for (const [n, environment] of stages.slice(1).entries()) {
-      await promote(stage, environment, await runningRevision(stage, stages[n]!, name), `fine in ${stages[n]}`, name);
-      await settled(stage, environment, name);
+      const revision = await runningRevision(stage, stages[n]!, name);
+      await promote(stage, environment, revision, `fine in ${stages[n]}`, name);
+      await settled(stage, environment, { application: name, revision });
     }
   });
   await telling.step(

@@ -45,10 +45,16 @@ export const promote = (
   application = "shop",
 ): Promise<unknown> => ask(config, "POST", "/api/v1/promotions", { environment, application, revision, reason });
 
-export const settled = (stage: Stage, environment: string, application = "shop"): Promise<void> =>
+/** With a revision: of that one. Healthy is also what a cluster said of the one before. */
+export const settled = (
+  stage: Stage,
+  environment: string,
+  { application = "shop", revision = "" }: { readonly application?: string; readonly revision?: string } = {},
+): Promise<void> =>
   until(stage, `${application} to be healthy in ${environment}`, async () => {
     const row = await rowOf(stage, environment, application);
-    return row !== undefined && row.clusters > 0 && row.settled === row.clusters;
+    if (row === undefined || row.clusters === 0 || row.settled !== row.clusters) return false;
+    return revision === "" || (row.revisions.length === 1 && row.revisions[0]!.revision === revision);
   });
 
 export async function until({ failed }: Stage, what: string, holds: () => Promise<boolean>): Promise<void> {
