@@ -160,7 +160,8 @@ test("a merge by the forge's OpenPGP key is a signature like any other", async (
 
 test("what asks something of an environment with signers must be signed too, or come through the hub", async () => {
   const good = await world.git.git("fleet", ["rev-parse", "refs/heads/main"]);
-  await world.ask("promote", "prod", "web");
+  // By its name: live says that it is healthy a moment before its receipt proves it, and until then an older one is the newest proved.
+  await world.ask("promote", "prod", "web", good);
   await runs("prod", "seven");
   await push("eight", byDev);
   await runs("live", "eight");

@@ -92,8 +92,11 @@ test("what an agent could not tell is told by the agent after it, and one that s
   const there = (await trio.get("dev", "v1", "ConfigMap", inside("diary", "dev"), "settings"))!;
   await trio.people.dev.replace({ ...there, data: { level: "debug" } });
   await world.until("the agent to heal alone", async () => (await level("dev", "diary")) === "info");
+  // Healed is not yet known to be healed: the server's answer has its way to go.
+  const isNoted = (): boolean => /"application":"diary".*"drift healed"/.test(world.agent(clusterOf("dev")).log());
+  await world.until("the heal to be noted", () => Promise.resolve(isNoted()));
   await world.agent(clusterOf("dev")).kill("SIGTERM");
-  const before = await trio.writes("dev");
+  const before = await trio.writesButJournal("dev");
   trio.startAgent("dev");
   await world.startHub();
   await world.until("the episode to arrive", async () =>
@@ -107,8 +110,7 @@ test("what an agent could not tell is told by the agent after it, and one that s
   // The Secret that held it was emptied, so that it is not told again, and nothing else was written.
   const kept = await trio.get("dev", "v1", "Secret", "plumbline-agent", "plumbline-journal");
   expect(kept?.["data"]).toEqual({ journal: "" });
-  const after = await trio.writes("dev");
-  expect({ ...after, "update secrets": after["update secrets"]! - 1 }).toEqual(before);
+  expect(await trio.writesButJournal("dev")).toEqual(before);
   trio.startAgent("dev");
   await world.until("every agent to be back", allConnected);
 });

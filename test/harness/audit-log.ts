@@ -29,6 +29,13 @@ type AuditEvent = {
   responseStatus?: { code?: number };
 };
 
+/**
+ * Whether it is of the Secret in which an agent keeps, while its hub is away, what that has yet to hear: how often that is
+ * written is a matter of how long the hub is away, and what of the last receipts it had heard.
+ */
+export const isOfJournal = ({ resource, name }: AuditedRequest): boolean =>
+  resource === "secrets" && name === "plumbline-journal";
+
 /** Every request that the API server answered so far, oldest first. A long watch counts once, when it is answered. */
 export async function readAuditLog(path: string): Promise<AuditedRequest[]> {
   const text = await readFile(path, "utf8").catch(() => "");

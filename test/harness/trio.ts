@@ -3,6 +3,7 @@ import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import { groupOf, type KubeObject } from "#proto/object.ts";
 import type { StatusRow } from "#proto/api.ts";
+import { isOfJournal, type AuditedRequest } from "#test/harness/audit-log.ts";
 import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
 import { application, environment } from "#test/harness/manifests.ts";
 import { startWorld, type World, type WorldOptions } from "#test/harness/world.ts";
@@ -30,6 +31,8 @@ export type Trio = AsyncDisposable & {
   get(stage: Stage, apiVersion: string, kind: string, namespace: string, name: string): Promise<KubeObject | undefined>;
   /** Writes of a stage's agent so far, by verb and resource. */
   writes(stage: Stage): Promise<Record<string, number>>;
+  /** The same, without those of its journal. */
+  writesButJournal(stage: Stage): Promise<Record<string, number>>;
 };
 
 export const clusterOf = (stage: Stage): string => `${stage}-1`;
@@ -72,6 +75,13 @@ export async function startTrio(options: WorldOptions = {}): Promise<Trio> {
     await world.join(clusterOf(stage), answer, kubeconfigs[stage]!, "--namespace", agentNamespace(stage));
   }
   const all = started.move();
+  const writes = async (stage: Stage, isCounted: (request: AuditedRequest) => boolean) => {
+    const counts: Record<string, number> = {};
+    for (const request of await planes[stage].requests())
+      if (request.user === `agent-${stage}` && !["get", "list", "watch"].includes(request.verb) && isCounted(request))
+        counts[`${request.verb} ${request.resource}`] = (counts[`${request.verb} ${request.resource}`] ?? 0) + 1;
+    return counts;
+  };
   const row: Trio["row"] = async (stage, name) =>
     (await world.status()).rows.find((row) => row.environment === stage && row.application === name);
   return {
@@ -105,13 +115,8 @@ export async function startTrio(options: WorldOptions = {}): Promise<Trio> {
       }),
     get: (stage, apiVersion, kind, namespace, name) =>
       people[stage]!.get({ apiVersion, group: groupOf(apiVersion), kind, namespace, name }),
-    async writes(stage) {
-      const counts: Record<string, number> = {};
-      for (const { user, verb, resource } of await planes[stage].requests())
-        if (user === `agent-${stage}` && !["get", "list", "watch"].includes(verb))
-          counts[`${verb} ${resource}`] = (counts[`${verb} ${resource}`] ?? 0) + 1;
-      return counts;
-    },
+    writes: (stage) => writes(stage, () => true),
+    writesButJournal: (stage) => writes(stage, (request) => !isOfJournal(request)),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
 }
