@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, expect, test } from "vitest";
 import { createKeys } from "#agent/enrol/join.ts";
 import { Journal } from "#agent/report/journal.ts";
@@ -147,4 +148,18 @@ test("no more events are on their way than a slow hub can be asked to hold", asy
   on();
   await until(() => watched.range.first === 502n);
   expect(hub.heard).toEqual(numbers(1, 501));
+});
+
+test("a hub that stops has stopped when what it has in hand is kept, and not before", async () => {
+  const journal = new Journal(1_000, Date.now);
+  const kept = Promise.withResolvers<void>();
+  const hub = await startHub(() => kept.promise);
+  await using _reporting = report(journal, () => hub.address);
+  tell(journal, 1);
+  await until(() => hub.heard.length > 0);
+  const stopped = hub[Symbol.asyncDispose]().then(() => "stopped");
+  // More than the goodbyes get.
+  expect(await Promise.race([stopped, sleep(1_000, "in hand")])).toBe("in hand");
+  kept.resolve();
+  expect(await stopped).toBe("stopped");
 });

@@ -48,6 +48,7 @@ export async function startAgents(options: AgentsOptions): Promise<Agents> {
   const { listen, tls, enrolment, clock, log } = options;
   const ca = authorityOf(tls.ca);
   const sessions = new Map<ClusterId, Session>();
+  const running = new Set<Promise<void>>();
   let lastEpoch = 0n;
   const nextEpoch = (): bigint => {
     const now = BigInt(clock.now());
@@ -65,9 +66,10 @@ export async function startAgents(options: AgentsOptions): Promise<Agents> {
       const certificate = call.getAuthContext().sslPeerCertificate?.raw;
       const caller = authenticate(certificate, { ca, nowMs: clock.now(), record: options.record });
       if (!caller.ok) return void call.emit("error", { code: grpcStatus.UNAUTHENTICATED, details: caller.because });
-      void runSession(call, caller.cluster, { ...options, sessions, nextEpoch }).catch((error: unknown) =>
-        log.error({ cluster: caller.cluster, because: reasonOf(error) }, "a session broke"),
-      );
+      const run = runSession(call, caller.cluster, { ...options, sessions, nextEpoch })
+        .catch((error: unknown) => log.error({ cluster: caller.cluster, because: reasonOf(error) }, "a session broke"))
+        .finally(() => running.delete(run));
+      running.add(run);
     },
   });
   server.addService(EnrolmentServiceService, {
@@ -92,9 +94,17 @@ export async function startAgents(options: AgentsOptions): Promise<Agents> {
         clock.sleep(stopGraceMs).catch(() => undefined),
       ]);
       server.forceShutdown();
+      // What they have in hand goes to a broker that is closed next.
+      const limit = new AbortController();
+      const late = clock.sleep(handWithinMs, { signal: limit.signal }).catch(() => undefined);
+      await Promise.race([Promise.all(running), late]);
+      limit.abort();
     },
   };
 }
+
+/** Longer than a broker takes that answers at all; what was not kept by then the agent says again. */
+const handWithinMs = 5_000;
 
 /** Time for goodbyes to reach the agents; they come back by themselves in any case. */
 const stopGraceMs = 300;
