@@ -42,6 +42,11 @@ test("keeps the newest that fit one Secret, and counts what it leaves out", () =
   });
 });
 
+test("leaves room in the Secret that it is kept in, however much there is to keep", () => {
+  const events = notices(3_000, 3_000, () => randomBytes(500).toString("hex"));
+  expect(packJournal(events).length).toBeLessThanOrEqual(1024 * 1024);
+});
+
 test("a notice that is left out itself counts for all it stood for", () => {
   const events = notices(50, 20, () => randomBytes(500).toString("hex"));
   const [dropped, ...kept] = unpackJournal(packJournal(events, 5_000));

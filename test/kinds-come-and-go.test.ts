@@ -1,0 +1,77 @@
+import { expect, test } from "vitest";
+import type { Cluster } from "#agent/cluster/cluster.ts";
+import { KindUnavailable } from "#agent/cluster/errors.ts";
+import { ApplicationPhase } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import type { KubeObject } from "#proto/object.ts";
+import { simulatedBackend } from "#test/drift-cases/backend.ts";
+import { World } from "#test/drift-cases/world.ts";
+import { settings } from "./apply/objects.ts";
+
+const group = "parts.example.com";
+const definition: KubeObject = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: `widgets.${group}` },
+  spec: {
+    group,
+    scope: "Namespaced",
+    names: { kind: "Widget", plural: "widgets" },
+    versions: [
+      {
+        name: "v1",
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+      },
+    ],
+  },
+};
+const widget = ({ namespace }: World): KubeObject => ({
+  apiVersion: `${group}/v1`,
+  kind: "Widget",
+  metadata: { name: "w", namespace },
+  spec: { size: 1 },
+});
+
+test("a kind whose server is away when the agent starts is watched once that answers, and what happened meanwhile is healed", async () => {
+  await using backend = simulatedBackend();
+  await using world = await World.open(backend, "away");
+  await world.person.create(definition);
+  await world.deploy([widget(world), settings(world, "a")]);
+  await world.stop();
+  let isAway = true;
+  const unlessAway =
+    <Asked extends "kindOf" | "servedKind">(cluster: Cluster, ask: Asked): Cluster[Asked] =>
+    async (apiVersion, kind, signal) => {
+      if (isAway && kind === "Widget") throw new KindUnavailable(`the server of ${group} does not answer`);
+      return cluster[ask](apiVersion, kind, signal);
+    };
+  world.wrapAgent((cluster) => ({
+    kindOf: unlessAway(cluster, "kindOf"),
+    servedKind: unlessAway(cluster, "servedKind"),
+  }));
+  await world.edit(widget(world), { "spec.size": 9 });
+  await world.start();
+  await world.clock.advance(600_000);
+  await world.engine.settled();
+  expect(world.events("drift")).toEqual([]);
+  isAway = false;
+  await world.clock.advance(60_000);
+  await world.until(async () => (await world.value(widget(world), "spec.size")) === 1);
+  // Watched from then on.
+  await world.edit(widget(world), { "spec.size": 7 });
+  await world.until(async () => (await world.value(widget(world), "spec.size")) === 1);
+});
+
+test("a definition deleted by hand has taken its objects with it: what Git drops of them holds up nothing", async () => {
+  await using backend = simulatedBackend();
+  await using world = await World.open(backend, "undefined");
+  await world.person.create(definition);
+  await world.deploy([widget(world), settings(world, "a")]);
+  const { uid = "" } = (await world.get(definition)).metadata;
+  await world.person.delete(world.address(definition), { uid });
+  await world.deploy([settings(world, "a")]);
+  expect(world.engine.statuses()).toMatchObject([{ phase: ApplicationPhase.APPLIED, objects: 2 }]);
+  await world.take(world.documents.remove("shop", "delete"));
+  expect(await world.person.get(world.address(settings(world, "a")))).toBeUndefined();
+});
