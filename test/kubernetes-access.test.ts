@@ -352,7 +352,7 @@ test("an API whose own server is down is not known, and never gone", async () =>
   }
 });
 
-test("acts in another's name with that one's rights alone, and reads a version that is no more under the next", async () => {
+test("acts in another's name with that one's rights alone, reads and watches too", async () => {
   const asOther = people.as("system:serviceaccount:access:nobody");
   expect(await userOf(asOther)).toBe("system:serviceaccount:access:nobody");
   await expect(
