@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { kubeconfigAccess } from "#agent/cluster/access.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
+import { ServerAway } from "#agent/cluster/errors.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import { simulatedBackend } from "#test/drift-cases/backend.ts";
 import { World } from "#test/drift-cases/world.ts";
@@ -49,4 +50,44 @@ test("a watch of a quiet kind goes on from its last bookmark, without a list, wh
   await world.until(() => opened.length > before);
   expect(BigInt(opened.at(-1)!)).toBe(newest);
   expect((await world.requests())["list configmaps"]).toBe(lists);
+});
+
+test("an object made after the copy to which a server was put back is missed, though all else in that copy is as it was", async () => {
+  await using backend = simulatedBackend();
+  await using world = await World.open(backend, "older");
+  await world.stop();
+  const away = new AbortController();
+  let copy: string | undefined;
+  world.wrapAgent((cluster) => ({
+    list: async (kind, selection) =>
+      copy !== undefined && kind.kind === "ConfigMap"
+        ? { items: [], resourceVersion: copy }
+        : cluster.list(kind, selection),
+    async *watch(...[kind, from, selection = {}]: Parameters<Cluster["watch"]>) {
+      const isQuiet = copy !== undefined && kind.kind === "ConfigMap";
+      const signals = [
+        ...(selection.signal === undefined ? [] : [selection.signal]),
+        ...(isQuiet ? [] : [away.signal]),
+      ];
+      const signal = AbortSignal.any(signals);
+      // Of the copy, to which nothing happens.
+      if (isQuiet)
+        await new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      yield* cluster.watch(kind, from, { ...selection, signal });
+    },
+  }));
+  await world.start();
+  const older = (await world.get({ ...world.ownNamespace, metadata: { name: world.agentNamespace } })).metadata;
+  const a = settings(world, "a", { level: "info" });
+  await world.deploy([a]);
+  const { uid = "" } = (await world.get(a)).metadata;
+  // With the copy in force, and nobody to tell of it.
+  copy = older.resourceVersion!;
+  away.abort(new ServerAway("the connection was refused"));
+  await world.person.delete(world.address(a), { uid });
+  await world.clock.advance(60_000);
+  await world.until(async () => (await world.person.get(world.address(a))) !== undefined);
+  await world.engine.settled();
+  expect(world.reports().filter((line) => line.startsWith("deleted"))).toHaveLength(1);
+  expect(world.reports().join("\n")).toContain("went back in time");
 });

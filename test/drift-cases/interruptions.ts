@@ -144,6 +144,10 @@ async function runOnOlderData(world: World, beforeItIsBack: (known: bigint) => P
   const restore = await world.backend.plane!.saveData();
   const newer = [{ ...a, data: { level: "new" } }, b, same];
   await world.deploy(newer);
+  // One more document, which changes no inventory: it lies in a Secret of its own.
+  const run = world.documents.run("shop", [world.ownNamespace, ...newer]);
+  await world.take(run, world.documents.hold("other", "its wave is closed"));
+  const newest = world.engine.order();
   const versions = await Promise.all(
     [a, b].map(async (one) => BigInt((await world.get(one)).metadata.resourceVersion ?? "0")),
   );
@@ -166,6 +170,7 @@ async function runOnOlderData(world: World, beforeItIsBack: (known: bigint) => P
   await world.start();
   await world.caughtUp();
   assert.deepEqual(world.reports(told), []);
+  assert.deepEqual(world.engine.order(), newest);
   assert.equal(world.engine.statuses()[0]?.objects, 4);
   await world.deploy([...newer.slice(1), { ...a, data: { level: "newest" } }]);
   assert.equal(await levelOf(world, a), "newest");
