@@ -75,3 +75,20 @@ test("a definition deleted by hand has taken its objects with it: what Git drops
   await world.take(world.documents.remove("shop", "delete"));
   expect(await world.person.get(world.address(settings(world, "a")))).toBeUndefined();
 });
+
+test("a definition that serves none of its versions for now has its objects still: what Git drops of them is deleted once they are served", async () => {
+  await using backend = simulatedBackend();
+  await using world = await World.open(backend, "unserved");
+  await world.person.create(definition);
+  await world.deploy([widget(world), settings(world, "a")]);
+  await world.edit(definition, { "spec.versions[0].served": false });
+  world.engine.take(world.documents.sign(world.documents.run("shop", [world.ownNamespace, settings(world, "a")])), "");
+  await world.until(() => world.engine.statuses()[0]?.phase === ApplicationPhase.FAILED);
+  expect(world.engine.statuses()[0]?.reason).toContain(`the API server does not serve ${group}/v1 Widget now`);
+  await world.edit(definition, { "spec.versions[0].served": true });
+  expect(await world.person.get(world.address(widget(world)))).toBeDefined();
+  await world.clock.advance(60_000);
+  await world.until(async () => (await world.person.get(world.address(widget(world)))) === undefined);
+  await world.engine.settled();
+  expect(world.engine.statuses()).toMatchObject([{ phase: ApplicationPhase.APPLIED, objects: 2 }]);
+});
