@@ -173,8 +173,9 @@ test("J8 a removed file prunes exactly its object; a typo, an emptied folder and
     dev: { ...stageFiles("keep", "dev", { level: "info" }), "extra.yaml": extra, ...others },
   });
   await trio.settled("dev", "keep");
-  await trio.deploy("keep", { dev: { "extra.yaml": null } });
+  const pruned = await trio.deploy("keep", { dev: { "extra.yaml": null } });
   await world.until("the prune", async () => (await trio.get("dev", "v1", "ConfigMap", place, "extra")) === undefined);
+  await trio.settled("dev", "keep", pruned);
   expect(await readSettings("dev", "keep")).toEqual({ level: "info" });
 
   const count = async (): Promise<number> => {

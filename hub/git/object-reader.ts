@@ -4,7 +4,7 @@ import { objectParser, type GitObject } from "#hub/git/object-parser.ts";
 import { serial } from "#lib/serial.ts";
 
 /** Without a question for so long git ends: those that a new commit raises come within a tenth of it. */
-const idleMs = 1_000;
+const usualIdleMs = 1_000;
 /** Its limit of CPU is for a whole life: what strangers' objects wore out must not end a harmless question. */
 const longestLifeMs = 60_000;
 
@@ -20,17 +20,17 @@ export type OpenRepository = BareRepository & { readonly objects: ObjectReader }
 
 /**
  * A repository whose objects are read by a `git cat-file` that stays for the next question: to start git takes ten times as
- * long as its answer. It ends by itself when nobody asks, and with this process, however that ends.
+ * long as its answer. It ends by itself when nobody has asked for `idleMs`, and with this process, however that ends.
  */
-export function openRepository(repository: BareRepository): OpenRepository {
-  const describe = asker(repository, "--batch-check");
-  const read = asker(repository, "--batch");
+export function openRepository(repository: BareRepository, idleMs = usualIdleMs): OpenRepository {
+  const describe = asker(repository, "--batch-check", idleMs);
+  const read = asker(repository, "--batch", idleMs);
   return { ...repository, objects: { describe: (names) => describe(names, Infinity), read } };
 }
 
 type Ask = (names: readonly string[], maxBytes: number) => Promise<(GitObject | undefined)[]>;
 
-function asker(repository: BareRepository, mode: Mode): Ask {
+function asker(repository: BareRepository, mode: Mode, idleMs: number): Ask {
   // One question at a time: the answers come on one stream.
   const inTurn = serial();
   let open: Conversation | undefined;
@@ -38,13 +38,13 @@ function asker(repository: BareRepository, mode: Mode): Ask {
     if (names.length === 0) return [];
     return await inTurn(async () => {
       const before = open?.isUsable() === true ? open : undefined;
-      open = before ?? converse(repository, mode);
+      open = before ?? converse(repository, mode, idleMs);
       try {
         return await open.ask(names, maxBytes);
       } catch (error) {
         // One that was there before may have ended between two questions; a new one says what is wrong.
         if (before === undefined || !(error instanceof Ended)) throw error;
-        open = converse(repository, mode);
+        open = converse(repository, mode, idleMs);
         return await open.ask(names, maxBytes);
       }
     });
@@ -57,7 +57,7 @@ class Ended extends GitFailed {}
 type Mode = "--batch" | "--batch-check";
 type Conversation = { isUsable(): boolean; readonly ask: Ask };
 
-function converse(repository: BareRepository, mode: Mode): Conversation {
+function converse(repository: BareRepository, mode: Mode, idleMs: number): Conversation {
   const arguments_ = ["cat-file", mode];
   const child = startGit(repository, arguments_, { limits: strangersLimits });
   const born = performance.now();
