@@ -131,7 +131,9 @@ test("heals and prunes go through the ServiceAccount too; the agent itself write
   await push({ "deploy/shop/gone.yaml": null });
   await world.until("the prune", async () => (await people.get(configMap("shop", "gone"))) === undefined);
   // The server writes down what it did when it answers, which is after others can see it.
-  await world.until("the prune to be on record", async () => (await own()).some(({ verb }) => verb === "delete"));
+  await world.until("the prune to be on record", async () =>
+    (await own()).some(({ verb, namespace }) => verb === "delete" && namespace === "shop"),
+  );
   const writes = (await own()).filter(({ verb }) => ["create", "update", "patch", "delete"].includes(verb));
   const delivered = writes.filter(({ namespace }) => namespace === "shop");
   expect(new Set(delivered.map(({ as }) => as))).toEqual(new Set([deployer]));

@@ -22,8 +22,11 @@ const welcomeWithinMs = 20_000;
 const retries = { firstMs: 500, capMs: 15_000 };
 /** Events sent ahead of their acknowledgements: the hub's writes set the pace, not its round trips. */
 const eventsInFlight = 64;
-/** Time for a goodbye to be read before the stream is cut; a hub that hears none calls the agent lost after 45 s. */
-const goodbyeWithinMs = 1_000;
+/**
+ * Time for a goodbye, and what was said before it, to be read before the stream is cut; a hub that hears none calls the
+ * connection lost, and what it did not answer is written to the journal. An agent that is told to stop has seconds.
+ */
+const goodbyeWithinMs = 3_000;
 
 export type ReportOptions = {
   /** Asked before each session, for both change while the agent lives. */
