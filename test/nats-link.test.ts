@@ -58,7 +58,8 @@ test("a pull that waits for a server that never speaks ends at once when it is t
   stop.abort();
   expect(await read).toEqual([]);
   await pull[Symbol.asyncDispose]();
-  expect(performance.now() - before).toBeLessThan(2_000);
+  // It would have waited ten seconds for the server's first word.
+  expect(performance.now() - before).toBeLessThan(5_000);
   for (const socket of sockets) socket.destroy();
   await once(silent.close(), "close");
 });

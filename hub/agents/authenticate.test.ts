@@ -75,7 +75,7 @@ test("lets in the exact name with the exact key, over real TLS, and says why to 
     const pair: [Buffer?, Buffer?] = client ? [Buffer.from(client.key), Buffer.from(client.pem)] : [];
     const channel = credentials.createSsl(Buffer.from(ours.pem), ...pair);
     const agent = new AgentServiceClient(`localhost:${port}`, channel);
-    const call = agent.session(new Metadata(), { deadline: Date.now() + 3_000 });
+    const call = agent.session(new Metadata());
     call.resume();
     const [error] = (await once(call, "error").catch((cause: unknown) => [cause])) as [ServiceError];
     agent.close();
