@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { unpackJournal } from "#agent/report/packed-journal.ts";
+import type { ClusterAnswer, HistoryAnswer } from "#proto/api.ts";
 import { configMap, namespace } from "#test/harness/manifests.ts";
 import { clusterOf, startTrio, type Stage, type Trio } from "#test/harness/trio.ts";
 
@@ -106,6 +107,14 @@ test("what an agent could not tell is told by the agent after it, and one that s
     ),
   );
   await world.until("every agent to be back", allConnected);
+  // What is said before a goodbye is heard before it: a hub that starts anew is told all receipts again.
+  await world.until("its receipts to arrive", async () => {
+    const { running } = await world.ask<ClusterAnswer>("cluster", "show", clusterOf("dev"));
+    const receipts = (await world.ask<HistoryAnswer>("history")).events.filter(({ what }) => what === "receipt");
+    return running.every(({ application }) =>
+      receipts.some((receipt) => receipt.cluster === clusterOf("dev") && receipt.application === application),
+    );
+  });
   await world.agent(clusterOf("dev")).kill("SIGTERM");
   await world.until("the hub to hear the goodbye", () => Promise.resolve(world.logs().includes("the agent stops")));
   // The Secret that held it holds it no more, so that it is not told again, and nothing else was written. A receipt that
