@@ -4,6 +4,7 @@ import { applicationName } from "#proto/ids.ts";
 import { simulatedBackend, type Backend } from "#test/drift-cases/backend.ts";
 import { World } from "#test/drift-cases/world.ts";
 import { deployment, give, isThere, settings, statusOf } from "./apply/objects.ts";
+import { Lives, settings as livesSettings } from "./hooks/lives.ts";
 
 let backend: Backend;
 let round = 0;
@@ -60,6 +61,29 @@ describe("a policy that changes", () => {
     expect(await world.value(a, "metadata.annotations.note")).toBeUndefined();
   });
 
+  test("strict: what somebody adds while a revision is on its way is taken away, though its event was before the answer", async () => {
+    await using world = await open();
+    let isNext = false;
+    await world.stop();
+    world.wrapAgent((cluster) => ({
+      async apply(...[object, options]: Parameters<typeof cluster.apply>) {
+        if (isNext && object.kind === "ConfigMap") {
+          isNext = false;
+          await world.edit(settings(world, "a"), { "metadata.annotations": { note: "x" } });
+        }
+        return cluster.apply(object, options);
+      },
+    }));
+    await world.start();
+    const revision = (level: string) =>
+      world.documents.run("shop", [settings(world, "a", { level })], { strict: true });
+    await world.take(revision("1"));
+    isNext = true;
+    await world.take(revision("2"));
+    await world.until(async () => (await world.value(settings(world, "a"), "metadata.annotations.note")) === undefined);
+    expect(await world.value(settings(world, "a"), "data.level")).toBe("2");
+  });
+
   test("an exception that goes on after a restart and then ends is no fight with admission", async () => {
     await using world = await open();
     const a = settings(world, "a", { level: "1" });
@@ -97,6 +121,25 @@ test("a fight that nobody goes on with is told as over, though nothing happens t
   await world.clock.advance(2 * minuteMs);
   await world.engine.settled();
   expect(statusOf(world)).toMatchObject({ drifted: 0, exceptional: [] });
+});
+
+test("a revision that is taken back after an agent died in the middle of it leaves nothing of itself", async () => {
+  for (let write = 1; write <= 8; write += 1)
+    for (const moment of ["before", "after"] as const) {
+      const lives = await Lives.open();
+      const revision = (level: string) =>
+        lives.documents.sign(
+          lives.documents.run(
+            "shop",
+            ["a", "b"].map((name) => livesSettings(name, level)),
+          ),
+        );
+      await lives.take(revision("1"));
+      await lives.take(revision("2"), { write, moment });
+      await lives.take(revision("1"));
+      for (const name of ["a", "b"])
+        expect(lives.get(livesSettings(name))?.["data"], `${name} ${moment} ${write}`).toEqual({ level: "1" });
+    }
 });
 
 describe("Applications beside each other", () => {

@@ -82,6 +82,20 @@ describe.each(["simulated", "real"])("deletions on the %s API server", (which) =
     expect(await isThere(world, settings(world, "b"))).toBe(false);
   });
 
+  test("nothing is pruned for a revision of which something was refused, and what left Git goes when all of it runs", async () => {
+    await using world = await open();
+    const b = settings(world, "b");
+    const theirs = settings(world, "theirs", { level: "theirs" });
+    await world.take(run(world, [settings(world, "a"), b]));
+    await world.person.create(theirs);
+    await world.take(run(world, [settings(world, "a"), settings(world, "theirs", { level: "ours" })]));
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.FAILED, problems: [{ final: true }] });
+    expect(await isThere(world, b)).toBe(true);
+    await world.take(run(world, [settings(world, "a"), settings(world, "c")]));
+    expect(statusOf(world)).toMatchObject({ phase: ApplicationPhase.APPLIED, objects: 2 });
+    expect([await isThere(world, b), await isThere(world, theirs)]).toEqual([false, true]);
+  });
+
   test("the budget is the Application's own", async () => {
     await using world = await open();
     const all = Array.from({ length: 24 }, (_, n) => settings(world, `c-${n}`));

@@ -159,6 +159,30 @@ describe.each(["simulated", "real"])("hooks on the %s API server", (which) => {
     expect(await isThere(world, migrate)).toBe(false);
   });
 
+  test("what a hook made and holds data is never deleted: by no policy, for no newer run, by no Removal", async () => {
+    await using world = await open();
+    const policy = helm("pre-install,pre-upgrade", {
+      "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded",
+    });
+    const claim: KubeObject = {
+      apiVersion: "v1",
+      kind: "PersistentVolumeClaim",
+      metadata: { name: "backup", namespace: world.namespace, annotations: policy },
+      spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
+    };
+    const isKept = async (): Promise<boolean> => {
+      const there = await world.person.get(world.address(claim));
+      return there !== undefined && there.metadata.deletionTimestamp === undefined;
+    };
+    await world.take(shop(world, claim, settings(world, "a")));
+    expect(await isKept()).toBe(true);
+    await world.take(shop(world, claim, settings(world, "a", { level: "2" })));
+    expect(await isKept()).toBe(true);
+    await world.take(shop(world, settings(world, "a", { level: "3" })));
+    expect(statusOf(world).phase).toBe(ApplicationPhase.APPLIED);
+    expect(await isKept()).toBe(true);
+  });
+
   test("what a hook makes is made anew for each digest, or changed where its policy does not say so", async () => {
     await using world = await open();
     const anew = (text: string) => settings(world, "anew", { level: text }, helm("pre-install,pre-upgrade"));

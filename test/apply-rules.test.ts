@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { ApiError } from "#agent/cluster/errors.ts";
 import type { Delivery, Entry } from "#proto/desired-state.ts";
-import { ApplicationPhase, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import { ApplicationPhase, DriftKind, DriftState, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { applicationName } from "#proto/ids.ts";
 import type { Json, KubeObject } from "#proto/object.ts";
 import type { World } from "#test/drift-cases/world.ts";
@@ -71,6 +71,37 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     await world.until(async () => (await isThere(world, plain)) && (await isThere(world, password)));
     await world.engine.settled();
     expect(statusOf(world)).toMatchObject({ objects: 3, current: 3, drifted: 0 });
+  });
+
+  test("while healing is frozen drift is only told, and healed by itself when the freeze ends, or by the document that ends it", async () => {
+    await using world = await open();
+    const a = settings(world, "a", { level: "info" });
+    const frozen = (untilMs: number | null): Entry => run(world, "shop", [a], { healingFrozen: { untilMs } });
+    const writes = async (): Promise<number> => (await world.requests())["patch configmaps"] ?? 0;
+    const later = async (ms: number): Promise<void> => {
+      await world.clock.advance(ms);
+      await world.engine.settled();
+    };
+    await world.take(frozen(world.clock.now() + 60_000));
+    const before = await writes();
+    await world.edit(a, { "data.level": "by hand" });
+    await world.until(() => world.drifts().length > 0);
+    await later(59_999);
+    expect(world.drifts()).toMatchObject([{ state: DriftState.SEEN, fields: [{ path: "data.level" }] }]);
+    expect([await level(world, "a"), await writes()]).toEqual(["by hand", before]);
+    await later(1);
+    await world.until(() => world.drifts().length > 1);
+    expect(world.drifts()[1]).toMatchObject({ state: DriftState.HEALED });
+    expect(await level(world, "a")).toBe("info");
+
+    await world.take(frozen(null));
+    await world.delete(a);
+    await world.until(() => world.drifts().length > 2);
+    await later(24 * 3_600_000);
+    expect(world.drifts()[2]).toMatchObject({ state: DriftState.SEEN, kind: DriftKind.DELETED });
+    expect(await isThere(world, a)).toBe(false);
+    await world.take(run(world, "shop", [a]));
+    await world.until(() => isThere(world, a));
   });
 
   test("what is created once is let go when it leaves Git, and deleted by a Removal", async () => {

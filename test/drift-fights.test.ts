@@ -65,6 +65,26 @@ describe.each(["simulated", "real"])("a fight on the %s API server", (which) => 
     expect(await level(world)).toBe("info");
   });
 
+  test("an exception that ends in the middle of a fight is over when the fight is: its field is Git's again", async () => {
+    await using world = await open();
+    const exception = {
+      object: `ConfigMap ${world.namespace}/a`,
+      fields: ["data.colour"],
+      untilMs: world.clock.now() + 60 * secondMs,
+      reason: "an incident",
+    };
+    await world.take(world.documents.run("shop", [a(world)], { exceptions: [exception] }));
+    await meddle(world, "data.colour");
+    for (let n = 0; n < 3; n += 1) await meddle(world);
+    expect(states(world)).toContain(DriftState.CONTESTED);
+    await world.clock.advance(61 * secondMs);
+    await world.engine.settled();
+    expect(await world.value(a(world), "data.colour")).not.toBe("red");
+    await world.clock.advance(120 * secondMs);
+    await world.engine.settled();
+    expect([await level(world), await world.value(a(world), "data.colour")]).toEqual(["info", "red"]);
+  });
+
   test("edits of several fields, or of one at long distances, are no fight", async () => {
     await using world = await open();
     await take(world);

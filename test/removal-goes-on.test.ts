@@ -93,6 +93,23 @@ test("an object that is to be made anew waits for room as well", async () => {
   expect(statusOf(world).phase).toBe(ApplicationPhase.APPLIED);
 });
 
+test("so does what a hook made: it stays while there is no room, which is said, and goes when the hour is over", async () => {
+  await using world = await open();
+  const once = { "helm.sh/hook": "pre-install", "helm.sh/hook-delete-policy": "hook-succeeded" };
+  const script = settings(world, "script", {}, once);
+  const shop = world.documents.run("shop", [script, settings(world, "a")]);
+  const removal = world.documents.remove("bulk", "delete");
+  await world.take(world.documents.run("bulk", many(world, 500, 10)));
+  await world.take(removal);
+  expect(statusOf(world, "bulk").phase).toBe(ApplicationPhase.REMOVED);
+  world.engine.take(world.documents.sign(removal, shop), "");
+  await world.until(() => statusOf(world).reason.includes("limit of deletions an hour is reached"));
+  expect(await isThere(world, script)).toBe(true);
+  for (let minute = 0; minute < 61; minute += 1) await later(world, minuteMs);
+  await world.until(() => statusOf(world).phase === ApplicationPhase.APPLIED);
+  expect(await isThere(world, script)).toBe(false);
+});
+
 test("a Removal whose delete hook was refused tries again by the clock, and goes on once it may be made", async () => {
   await using world = await open();
   const before = pod(world, "before", { "helm.sh/hook": "pre-delete" });

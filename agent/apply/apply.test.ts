@@ -170,6 +170,13 @@ test.each([
   expect(failureOf(new ApiError(status, { message }))).toMatchObject({ final });
 });
 
+test("of a message that quotes a whole object only the beginning is passed on", () => {
+  const message = `Secret "a" is invalid: ${"x".repeat(100_000)}`;
+  const shown = failureOf(new ApiError(422, { message })).message;
+  expect(message.startsWith(shown)).toBe(true);
+  expect(shown.length).toBe(1_000);
+});
+
 test("an outcome that is not known is tried again", () => {
   expect(failureOf(new Error("socket hang up"))).toMatchObject({ final: false, reason: "OutcomeUnknown" });
 });

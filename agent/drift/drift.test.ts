@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { JsonObject, KubeObject, ManagedFieldsEntry } from "#proto/object.ts";
 import { baselineOf, compare, type Comparison } from "./baseline.ts";
-import { driftOf, unknownTool } from "./explain.ts";
+import { driftOf, explainForeign, unknownTool } from "./explain.ts";
 
 const owned: JsonObject = {
   "f:metadata": { "f:labels": { "f:plumbline.dev/agent": {} } },
@@ -217,6 +217,21 @@ test("shows digests in place of secrets and of big values", () => {
     "salt",
   );
   expect(big?.fields[0]).toMatchObject({ before: '{"app":"web"}', after: expect.stringMatching(/^hmac-sha256:/) });
+});
+
+test("another cluster's digest of the same secret is another, and what others put into a secret is a digest too", () => {
+  const secret = (data: JsonObject): KubeObject => ({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "tls", managedFields: [ours({ "f:data": { "f:key": {} } })] },
+    data,
+  });
+  const shown = (salt: string) => driftOf(secret({ key: "eWVz" }), secret({ key: "bm8=" }), salt)?.fields[0]?.after;
+  expect(shown("one")).toMatch(/^hmac-sha256:/);
+  // Or whoever reads a report could try what the value may be.
+  expect(shown("one")).not.toBe(shown("two"));
+  const [foreign] = explainForeign(secret({ extra: "Y2FuYXJ5" }), [{ path: "data.extra", tool: "helm" }], "salt");
+  expect(foreign).toMatchObject({ path: "data.extra", after: expect.stringMatching(/^hmac-sha256:/) });
 });
 
 test("what earlier agents stored means the same to this one", () => {

@@ -9,7 +9,7 @@ import { entryOf, isAnother, ownedOf, setOwned, versionOf, type HookSlot, type T
 import { isOurs } from "./send.ts";
 import { noteHealth } from "./note-health.ts";
 import { noteRefused } from "./refused.ts";
-import { foreignOf, tellForeign } from "./yielding.ts";
+import { foreignOf, isStripped, tellForeign } from "./yielding.ts";
 
 /** What an event gives reason to look at. */
 export type Suspicion =
@@ -145,12 +145,11 @@ function judgeObject(context: Context, tracked: Tracked, object: KubeObject, sus
   const verdict = compare(owned.baseline, object);
   // What was taken from us is no foreign field: it is told once the heal has it back.
   // In a strict Application it is drift, and told as such.
-  const isStripped = delivery?.strict === true && delivery.drift === "correct";
-  if (verdict === "same" && !isStripped) tellForeign(context, application, tracked, foreign);
+  if (verdict === "same" && !isStripped(delivery)) tellForeign(context, application, tracked, foreign);
   // Told, refused or contested at this very content: a status that changes all the time is no reason to ask again.
   if (tracked.looked !== "" && tracked.looked === contentHash(object)) return;
   if (verdict !== "same" || (isReplaced && !isOurs(object, context)))
     suspect(tracked.key, { kind: "differs", seen: object, isReplaced: isReplaced && !isOurs(object, context) });
-  else if (tracked.episode !== undefined || (delivery?.strict === true && foreign.length > 0))
+  else if (tracked.episode !== undefined || (isStripped(delivery) && foreign.length > 0))
     suspect(tracked.key, { kind: "differs", seen: object, isReplaced: false });
 }

@@ -15,7 +15,7 @@ import { healed } from "./episodes.ts";
 import { versionOf, type Tracked } from "./model.ts";
 import { noteHealth } from "./note-health.ts";
 import { adoptionRefused } from "./refused.ts";
-import { foreignOf, tellForeign, yielding } from "./yielding.ts";
+import { foreignOf, isStripped, tellForeign, yielding } from "./yielding.ts";
 
 export type Sent =
   | { readonly ok: true; readonly answer: KubeObject; readonly owned: Owned; readonly effect: Effect }
@@ -63,7 +63,7 @@ export async function send(
     const delivery = application?.head?.run?.delivery;
     if (application !== undefined && delivery !== undefined) {
       const foreign = foreignOf(context, tracked.key, owned, delivery, answer);
-      if (!delivery.strict) tellForeign(context, application, tracked, foreign);
+      if (!isStripped(delivery)) tellForeign(context, application, tracked, foreign);
       else if (foreign.length > 0) context.look(tracked.key);
     }
     return { ok: true, answer, owned, effect };

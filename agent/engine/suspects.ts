@@ -10,7 +10,7 @@ import type { Found } from "./episodes.ts";
 import type { Suspicion } from "./judge.ts";
 import { entryOf, isAnother, ownedOf, ownersOf, versionOf, type Tracked } from "./model.ts";
 import { lookAtOthersObject } from "./refused.ts";
-import { foreignOf, mayOwnAgain } from "./yielding.ts";
+import { foreignOf, isStripped, mayOwnAgain } from "./yielding.ts";
 
 /** When to look at the object again, in milliseconds; undefined when it is settled. */
 export type Again = number | undefined;
@@ -94,7 +94,7 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
     return caseWith(there, isAnother(owned, there) ? DriftKind.REPLACED : DriftKind.LABEL_REMOVED);
   const found = caseWith(there, DriftKind.CHANGED);
   const isAsKnown = found.comparison === "same" && tracked.episode === undefined;
-  const isToStrip = run.delivery.strict && foreignOf(context, key, owned, run.delivery, there).length > 0;
+  const isToStrip = isStripped(run.delivery) && foreignOf(context, key, owned, run.delivery, there).length > 0;
   return isAsKnown && !isToStrip && !mayOwnAgain(context, key, owned, desired.object) ? undefined : found;
 }
 

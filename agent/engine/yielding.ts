@@ -41,6 +41,10 @@ export async function knowScaler(
   return true;
 }
 
+/** Whether what others have in its objects is taken away, and told as drift; in report mode it is only told, as foreign. */
+export const isStripped = (delivery: Delivery | undefined): boolean =>
+  delivery?.strict === true && delivery.drift === "correct";
+
 /** Fields of others in an object of ours, but for what is yielded or excepted. */
 export function foreignOf(
   context: Context,

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import type { Cluster } from "#agent/cluster/cluster.ts";
+import { WatchExpired } from "#agent/cluster/errors.ts";
 import type { JsonObject, KubeObject } from "#proto/object.ts";
 import { silence, type DriftCase } from "./case.ts";
 import { deployment } from "./objects.ts";
@@ -159,6 +160,46 @@ export const controllerCases: readonly DriftCase[] = [
   })),
   {
     number: 12,
+    name: "the autoscaler goes while nobody is told of it (410 Gone): replicas are owned again",
+    expected: {
+      reported: ["changed, healed: spec.replicas by autoscaler"],
+      restored: false,
+      writes: { "patch deployments": 1 },
+    },
+    async run(world) {
+      const expired = Promise.withResolvers<never>();
+      await world.stop();
+      let isFirst = true;
+      world.wrapAgent((cluster) => ({
+        async *watch(...asked: Parameters<Cluster["watch"]>) {
+          const isOfScalers = asked[0].kind === "HorizontalPodAutoscaler";
+          if (isOfScalers && isFirst) {
+            isFirst = false;
+            await expired.promise;
+          }
+          yield* cluster.watch(...asked);
+        },
+      }));
+      await world.start();
+      const web = deployment(world, { replicas: 2 });
+      const scaler = autoscaler(world, 1);
+      await world.person.apply(world.ownNamespace);
+      await world.person.create(scaler);
+      await world.deploy([web]);
+      await world.edit(web, { "spec.replicas": 5 }, "autoscaler");
+      await world.caughtUp();
+      assert.equal(await world.value(web, "spec.replicas"), 5);
+      const observed = await world.observe(async () => {
+        await world.delete(scaler);
+        expired.reject(new WatchExpired("too old resource version"));
+        await world.until(async () => (await world.value(web, "spec.replicas")) === 2);
+      });
+      assert.equal(ownsReplicas(await world.get(web)), true);
+      return observed;
+    },
+  },
+  {
+    number: 12,
     name: "KEDA's ScaledObject is an autoscaler too",
     expected: { reported: [], restored: false, writes: { "patch deployments": 1 } },
     async run(world) {
@@ -218,6 +259,25 @@ export const controllerCases: readonly DriftCase[] = [
       });
       assert.equal(await filled(), true);
       return observed;
+    },
+  },
+  {
+    number: 24,
+    name: "rules of a ClusterRole that is not aggregated are Git's",
+    expected: {
+      reported: ["changed, healed: rules by kubectl-edit"],
+      restored: true,
+      writes: { "patch clusterroles": 1 },
+    },
+    async run(world) {
+      const role: KubeObject = {
+        apiVersion: "rbac.authorization.k8s.io/v1",
+        kind: "ClusterRole",
+        metadata: { name: `${world.namespace}-plain` },
+        rules: [{ apiGroups: [""], resources: ["pods"], verbs: ["get"] }],
+      };
+      await world.deploy([role]);
+      return world.observe(() => world.edit(role, { rules: [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }] }));
     },
   },
   {

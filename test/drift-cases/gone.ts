@@ -42,6 +42,33 @@ export const goneCases: readonly DriftCase[] = [
   },
   {
     number: 20,
+    name: "deleted with a finalizer, and its label taken off meanwhile: left alone until it is gone, and made again",
+    expected: { reported: [`deleted, healed ${unknown}`], restored: true, writes: { "patch configmaps": 1 } },
+    async run(world) {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a]);
+      return world.observe(async () => {
+        await world.edit(a, { "metadata.finalizers": ["example.com/wait"] });
+        await world.delete(a);
+        // For a watch by label it is gone from here on.
+        const { metadata } = await world.edit(a, { "metadata.labels": {} });
+        const looks = async (): Promise<number> => (await world.requests())["get configmaps"] ?? 0;
+        const before = await looks();
+        const isLater = (again: boolean) => async (): Promise<boolean> => {
+          await world.clock.advance(1_000);
+          await world.engine.settled();
+          return again
+            ? ((await world.person.get(world.address(a)))?.metadata.uid ?? metadata.uid) !== metadata.uid
+            : (await looks()) > before + 1;
+        };
+        await world.until(isLater(false));
+        await world.edit(a, { "metadata.finalizers": [] });
+        await world.until(isLater(true));
+      });
+    },
+  },
+  {
+    number: 20,
     name: "deleted while a change of it is being healed",
     expected: { reported: [`deleted, healed ${unknown}`], restored: true, writes: { "patch configmaps": 1 } },
     async run(world) {
@@ -189,7 +216,7 @@ export const goneCases: readonly DriftCase[] = [
     async run(world) {
       const a = settings(world, { level: "info" });
       await world.deploy([a]);
-      return world.observeOffline(async () => {
+      const observed = await world.observeOffline(async () => {
         const { metadata, ...rest } = await world.get(a);
         const { name, namespace, labels, managedFields } = metadata;
         await world.delete(a);
@@ -197,6 +224,10 @@ export const goneCases: readonly DriftCase[] = [
         const made = await (await world.backend.as("velero")).create(restored);
         assert.notEqual(made.metadata.uid, metadata.uid);
       });
+      // It is ours as before: what leaves Git goes.
+      await world.deploy([]);
+      assert.equal(await world.person.get(world.address(a)), undefined);
+      return observed;
     },
   },
 ];

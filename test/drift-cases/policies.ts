@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
+import type { Cluster } from "#agent/cluster/cluster.ts";
 import type { DriftException } from "#proto/desired-state.ts";
-import { ApplicationPhase } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import { ApplicationPhase, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { silence, type DriftCase } from "./case.ts";
 import { deployment, service, settings } from "./objects.ts";
 import type { World } from "./world.ts";
@@ -30,6 +31,54 @@ export const policyCases: readonly DriftCase[] = [
       const a = settings(world, { level: "info" });
       await world.deploy([a], { strict: true });
       return world.observe(() => world.edit(a, { "data.extra": "x" }));
+    },
+  },
+  {
+    number: 2,
+    name: "what is written while a strict Application takes a foreign field away is not written over",
+    expected: { reported: ["changed, healed: data.extra by kubectl-edit"], restored: false, writes: undefined },
+    async run(world) {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a], { strict: true });
+      await world.stop();
+      let isWritten = false;
+      world.wrapAgent((cluster) => ({
+        async replace(...[object, signal]: Parameters<Cluster["replace"]>) {
+          if (object.kind === a.kind && !isWritten) {
+            isWritten = true;
+            await world.edit(a, { "metadata.finalizers": ["example.com/keep"] }, "an-operator");
+          }
+          return cluster.replace(object, signal);
+        },
+      }));
+      await world.start();
+      await world.caughtUp();
+      const observed = await world.observe(() => world.edit(a, { "data.extra": "x" }));
+      assert.deepEqual((await world.get(a)).metadata["finalizers"], ["example.com/keep"]);
+      assert.deepEqual((await world.get(a))["data"], { level: "info" });
+      await world.edit(a, { "metadata.finalizers": [] });
+      // Met by that write once, and said.
+      return { ...observed, reported: observed.reported.filter((line) => !line.startsWith("changed, seen")) };
+    },
+  },
+  {
+    number: 2,
+    name: "a foreign field is told once, however often the object changes",
+    expected: {
+      reported: ["foreign fields: metadata.annotations.note by kubectl-edit"],
+      restored: false,
+      writes: {},
+    },
+    async run(world) {
+      const web = deployment(world);
+      await world.deploy([web]);
+      return world.observe(async () => {
+        await world.edit(web, { "metadata.annotations": { note: "x" } });
+        for (const note of ["y", "z"]) {
+          await world.caughtUp();
+          await world.edit(web, { "metadata.annotations.note": note });
+        }
+      });
     },
   },
   {
@@ -110,7 +159,10 @@ export const policyCases: readonly DriftCase[] = [
     async run(world) {
       const a = settings(world, { level: "info" });
       await world.deploy([a], { drift: "report" });
-      return world.observe(() => world.delete(a));
+      const observed = await world.observe(() => world.delete(a));
+      // Nobody makes it again, and nobody says that all is well.
+      assert.equal(world.engine.statuses()[0]?.health, Health.NOT_FOUND);
+      return observed;
     },
   },
   {
@@ -130,6 +182,16 @@ export const policyCases: readonly DriftCase[] = [
       assert.equal(observed.writes["update configmaps"], 1);
       assert.equal(observed.writes["patch configmaps"], undefined);
       return observed;
+    },
+  },
+  {
+    number: 37,
+    name: "report mode, strict: a foreign field is told, and nobody is asked about it",
+    expected: { reported: ["foreign fields: data.extra by kubectl-edit"], restored: false, writes: {} },
+    async run(world) {
+      const a = settings(world, { level: "info" });
+      await world.deploy([a], { drift: "report", strict: true });
+      return world.observe(() => world.edit(a, { "data.extra": "x" }));
     },
   },
   {

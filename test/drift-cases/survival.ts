@@ -72,6 +72,19 @@ export const survivalCases: readonly DriftCase[] = [
   },
   {
     number: 29,
+    name: "whoever writes the status annotates the object too: its controller is nobody foreign",
+    expected: { ...silence, restored: false },
+    async run(world) {
+      const web = deployment(world);
+      await world.deploy([web]);
+      const controller = world.backend.simulated === undefined ? "kube-controller-manager" : "kubelet";
+      if (world.backend.simulated !== undefined) await world.backend.writeStatus(web, { replicas: 0 });
+      await takenUp(world, web);
+      return world.observe(() => world.edit(web, { "metadata.annotations.note": "by its controller" }, controller));
+    },
+  },
+  {
+    number: 29,
     name: "status written over and over while a difference is only told",
     expected: {
       reported: ["changed, seen: spec.replicas by kubectl-edit"],
