@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { unpackJournal } from "#agent/report/packed-journal.ts";
 import type { ClusterAnswer, HistoryAnswer } from "#proto/api.ts";
+import { DriftState } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { configMap, namespace } from "#test/harness/manifests.ts";
 import { clusterOf, startTrio, type Stage, type Trio } from "#test/harness/trio.ts";
 
@@ -86,7 +87,7 @@ test("J7 with hub and broker away drift still heals, and what happened meanwhile
   );
 });
 
-test("what an agent could not tell is told by the agent after it, and one that stops says so", async () => {
+test("what an agent could not tell before it was killed is told by the agent after it, and one that stops says so", async () => {
   const { world } = trio;
   const revision = await trio.deploy("diary", everywhere("diary", "info"));
   await trio.settled("dev", "diary", revision);
@@ -97,7 +98,20 @@ test("what an agent could not tell is told by the agent after it, and one that s
   // Healed is not yet known to be healed: the server's answer has its way to go.
   const isNoted = (): boolean => /"application":"diary".*"drift healed"/.test(world.agent(clusterOf("dev")).log());
   await world.until("the heal to be noted", () => Promise.resolve(isNoted()));
-  await world.agent(clusterOf("dev")).kill("SIGTERM");
+  const journal = async (): Promise<string> => {
+    const secret = await trio.get("dev", "v1", "Secret", "plumbline-agent", "plumbline-journal");
+    return (secret?.["data"] as { journal?: string } | undefined)?.journal ?? "";
+  };
+  // Every ten seconds: of an agent that is killed no more than that is lost.
+  await world.until("it to be written down", async () => {
+    const kept = await journal();
+    const events = kept === "" ? [] : unpackJournal(Buffer.from(kept, "base64"));
+    return events.some(
+      ({ application, body }) =>
+        application === "diary" && body?.$case === "drift" && body.value.state === DriftState.HEALED,
+    );
+  });
+  await world.agent(clusterOf("dev")).kill("SIGKILL");
   const before = await trio.writesButJournal("dev");
   trio.startAgent("dev");
   await world.startHub();
@@ -119,9 +133,8 @@ test("what an agent could not tell is told by the agent after it, and one that s
   await world.until("the hub to hear the goodbye", () => Promise.resolve(world.logs().includes("the agent stops")));
   // The Secret that held it holds it no more, so that it is not told again, and nothing else was written. A receipt that
   // was said again, and that the hub had no time to answer, may be in it.
-  const kept = await trio.get("dev", "v1", "Secret", "plumbline-agent", "plumbline-journal");
-  const { journal } = kept!["data"] as { journal: string };
-  const owed = journal === "" ? [] : unpackJournal(Buffer.from(journal, "base64"));
+  const left = await journal();
+  const owed = left === "" ? [] : unpackJournal(Buffer.from(left, "base64"));
   expect(owed.filter(({ body }) => body?.$case !== "receipt")).toEqual([]);
   expect(await trio.writesButJournal("dev")).toEqual(before);
   trio.startAgent("dev");
