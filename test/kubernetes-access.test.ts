@@ -364,6 +364,49 @@ test("acts in another's name with that one's rights alone, reads and watches too
   await expect(watching.next()).rejects.toMatchObject({ status: 403 });
 });
 
+test("an object is found, and deleted, under another version once its own is served no more", async () => {
+  const group = "versions.example.com";
+  const schema = { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } };
+  const definition = (served: boolean): KubeObject => ({
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `gears.${group}` },
+    spec: {
+      group,
+      scope: "Namespaced",
+      names: { plural: "gears", singular: "gear", kind: "Gear", listKind: "GearList" },
+      versions: [
+        { name: "v1", served, storage: false, schema },
+        { name: "v2", served: true, storage: true, schema },
+      ],
+    },
+  });
+  const gear: KubeObject = { apiVersion: `${group}/v1`, kind: "Gear", metadata: { name: "g", namespace: "access" } };
+  const address = { apiVersion: gear.apiVersion, group, kind: "Gear", namespace: "access", name: "g" };
+  await people.apply(definition(true));
+  await expect.poll(() => people.apply(gear).then(() => "", String), { timeout: 20_000 }).toBe("");
+  await using agent = openKubernetes(await kubeconfigAccess(plane.adminKubeconfig));
+  await using other = openKubernetes(await kubeconfigAccess(plane.adminKubeconfig));
+  // Both know the kind as it is served now.
+  const uid = (await agent.get(address))!.metadata.uid!;
+  expect(await other.get(address)).toBeDefined();
+  await people.apply(definition(false), { force: true });
+  const path = `/apis/${group}/v1/namespaces/access/gears/g`;
+  await expect
+    .poll(
+      () =>
+        raw.call({ method: "GET", path }).then(
+          () => 200,
+          ({ status }: ApiError) => status,
+        ),
+      { timeout: 20_000 },
+    )
+    .toBe(404);
+  expect((await agent.get(address))?.metadata.uid).toBe(uid);
+  expect(await other.delete(address, { uid })).toBe("deleted");
+  expect(await agent.get(address)).toBeUndefined();
+});
+
 type KubeconfigUser = Record<"client-certificate-data" | "client-key-data", string>;
 type Kubeconfig = { clusters: { cluster: object }[]; users: { name: string; user: KubeconfigUser }[] };
 const readText = async (path: string): Promise<string> => (await import("node:fs/promises")).readFile(path, "utf8");

@@ -258,6 +258,13 @@ test("K6 a namespace that is being deleted is waited for, and then made again wi
   await people.create(agent.namespace);
   const uid = await uidOf(agent.namespace);
   await people.delete(addressOf(agent.namespace), { uid });
+  // Somebody else's: what is to be in it waits.
+  agent.take([agent.settings("a")]);
+  await until(() => agent.problems().length > 0);
+  expect(agent.problems()).toMatchObject([
+    { object: { name: "a" }, final: false, message: expect.stringContaining("is being terminated") as string },
+  ]);
+  // The Application's own.
   agent.take([agent.namespace, agent.settings("a")], { adopt: "take" });
   await until(() => agent.problems().some(({ reason }) => reason === "Terminating"));
   expect(agent.problems().every(({ final }) => !final)).toBe(true);
