@@ -14,11 +14,14 @@ function nameOf(n: number, length: number): string {
   return name.slice(0, length);
 }
 
-/** The agent's connection, with the size of each Secret that it writes. */
-export function weighing(cluster: Cluster, sizes: number[]): Partial<Cluster> {
+/** The agent's connection, with the size of each Secret that it writes, the largest by its name. */
+export function weighing(cluster: Cluster, sizes: Map<string, number>): Partial<Cluster> {
   const weigh = (object: KubeObject): void => {
     const data = Object.values((object["data"] ?? {}) as Record<string, string>);
-    if (object.kind === "Secret") sizes.push(data.reduce((sum, text) => sum + Buffer.byteLength(text, "base64"), 0));
+    if (object.kind !== "Secret") return;
+    const { name } = object.metadata;
+    const size = data.reduce((sum, text) => sum + Buffer.byteLength(text, "base64"), 0);
+    sizes.set(name, Math.max(size, sizes.get(name) ?? 0));
   };
   return {
     create: (object: KubeObject, signal?: AbortSignal) => (weigh(object), cluster.create(object, signal)),
