@@ -133,6 +133,57 @@ describe.each(["simulated", "real"])("deletions on the %s API server", (which) =
     expect(statusOf(world).reason).toBe("pruned although not everything was healthy within 60000 ms");
   });
 
+  test.each(["held", "absent"])(
+    "a prune that waits for health deletes nothing once its Application is %s",
+    async (how) => {
+      await using world = await open();
+      const b = settings(world, "b");
+      const web = deployment(world, "web");
+      await world.take(run(world, [b]));
+      give(world, run(world, [web]));
+      await world.until(() => isThere(world, web));
+      await world.until(() => statusOf(world).objects === 2);
+      await world.take(
+        ...(how === "held" ? [world.documents.hold("shop", "does not render")] : []),
+        world.documents.run("other", [settings(world, "c")]),
+      );
+      await world.clock.advance(600_000);
+      await world.engine.settled();
+      expect(await isThere(world, b)).toBe(true);
+      expect(told(world)).toEqual([]);
+    },
+  );
+
+  test("what is being healed when it leaves Git is deleted after that, and does not come back", async () => {
+    await using world = await open();
+    const [a, b] = [settings(world, "a"), settings(world, "b", { level: "1" })];
+    const [begun, goesOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let isHeal = false;
+    await world.stop();
+    world.wrapAgent((cluster) => ({
+      async apply(...[object, options]: Parameters<typeof cluster.apply>) {
+        if (isHeal && object.metadata.name === "b") {
+          begun.resolve();
+          await goesOn.promise;
+        }
+        return cluster.apply(object, options);
+      },
+    }));
+    await world.start();
+    await world.take(run(world, [a, b]));
+    isHeal = true;
+    await world.edit(b, { "data.level": "by hand" });
+    await begun.promise;
+    let looks = 0;
+    give(world, run(world, [a]));
+    // As long as a deletion that did not wait would take.
+    await world.until(async () => (looks += 1) > 20 || !(await isThere(world, b)));
+    goesOn.resolve();
+    await world.until(() => statusOf(world).phase === ApplicationPhase.APPLIED && statusOf(world).objects === 1);
+    await world.engine.settled();
+    expect(await isThere(world, b)).toBe(false);
+  });
+
   test("an object that somebody made anew under the name is not deleted in the place of ours", async () => {
     await using world = await open();
     const [a, b] = [settings(world, "a"), settings(world, "b")];

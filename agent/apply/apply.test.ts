@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ApiError } from "#agent/cluster/errors.ts";
+import { ApiError, UnknownKind } from "#agent/cluster/errors.ts";
 import type { Owned } from "#agent/state/head.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { DeletionBreaker } from "./breaker.ts";
@@ -168,6 +168,13 @@ test.each([
   [429, "too many requests", false],
 ])("%i %s: final %s", (status, message, final) => {
   expect(failureOf(new ApiError(status, { message }))).toMatchObject({ final });
+});
+
+test("a kind that its server does not serve just now is tried again", () => {
+  expect(failureOf(new UnknownKind("the API server does not serve it"))).toMatchObject({
+    final: false,
+    reason: "UnknownKind",
+  });
 });
 
 test("of a message that quotes a whole object only the beginning is passed on", () => {
