@@ -111,6 +111,11 @@ test("applies a bundle, says so by a receipt, and remembers it over a restart wi
   const [status] = running.engine.statuses();
   expect(status).toMatchObject({ phase: ApplicationPhase.APPLIED, health: Health.CURRENT, objects: 3, current: 3 });
   expect(events("receipt")).toMatchObject([{ healthy: true, created: 3 }]);
+  const asked = (await plane.requests()).filter(({ user }) => user === `agent-${round}`);
+  const lists = asked.filter(({ verb }) => verb === "list");
+  expect(lists.length).toBeGreaterThan(0);
+  // One from the server's cache may be older than what was seen.
+  expect(lists.filter(({ uri }) => /[?&]resourceVersion/.test(uri))).toEqual([]);
 
   await running.stop();
   const before = await writesOf(`agent-${round}`);

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Cluster } from "#agent/cluster/cluster.ts";
+import type { Delivery } from "#proto/desired-state.ts";
 import { ApplicationPhase, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { applicationName } from "#proto/ids.ts";
+import type { KubeObject } from "#proto/object.ts";
 import { simulatedBackend, type Backend } from "#test/drift-cases/backend.ts";
 import { World } from "#test/drift-cases/world.ts";
 import { deployment, give, isThere, settings, statusOf } from "./apply/objects.ts";
@@ -121,6 +124,58 @@ test("a fight that nobody goes on with is told as over, though nothing happens t
   await world.clock.advance(2 * minuteMs);
   await world.engine.settled();
   expect(statusOf(world)).toMatchObject({ drifted: 0, exceptional: [] });
+});
+
+test("whatever is written for an Application is its ServiceAccount's: hooks, heals, labels and deletions too", async () => {
+  await using world = await open();
+  const writes: string[] = [];
+  const telling = (who: string, cluster: Cluster): Partial<Cluster> => {
+    const tell = (verb: string, { kind, namespace = "" }: { kind: string; namespace?: string | undefined }): void =>
+      void (namespace === world.agentNamespace || writes.push(`${who} ${verb} ${kind}`));
+    return {
+      as: (user) => Object.assign(Object.create(cluster) as Cluster, telling(user, cluster.as(user))),
+      apply: (object, options) => (
+        tell("applies", { kind: object.kind, ...object.metadata }),
+        cluster.apply(object, options)
+      ),
+      create: (object, signal) => (
+        tell("creates", { kind: object.kind, ...object.metadata }),
+        cluster.create(object, signal)
+      ),
+      replace: (object, signal) => (
+        tell("replaces", { kind: object.kind, ...object.metadata }),
+        cluster.replace(object, signal)
+      ),
+      delete: (address, options) => (tell("deletes", address), cluster.delete(address, options)),
+    };
+  };
+  await world.stop();
+  world.wrapAgent((cluster) => telling("agent", cluster));
+  await world.start();
+  const once = { "helm.sh/hook": "pre-install", "helm.sh/hook-delete-policy": "hook-succeeded" };
+  const [a, b] = [settings(world, "a", { level: "1" }), settings(world, "b")];
+  const delivery = { serviceAccount: `${world.namespace}/deployer` };
+  const run = (objects: KubeObject[], more: Partial<Delivery> = {}) =>
+    world.documents.run("shop", objects, { ...delivery, ...more });
+  await world.take(run([settings(world, "hook", {}, once), a, b]));
+  await world.edit(a, { "data.level": "by hand" });
+  await world.until(() => world.drifts().length === 1);
+  await world.edit(b, { "metadata.labels": {} });
+  await world.until(() => world.drifts().length === 2);
+  await world.take(run([a, b], { drift: "report", strict: true }));
+  await world.edit(b, { "metadata.labels": {} });
+  await world.until(() => world.drifts().length === 3);
+  await world.take(run([a], { strict: true }));
+  await world.edit(a, { "data.extra": "x" });
+  await world.until(() => world.drifts().length === 4);
+  await world.engine.settled();
+  await world.take(world.documents.remove("shop", "delete"));
+  expect(await isThere(world, a)).toBe(false);
+  expect([...new Set(writes)].toSorted()).toEqual(
+    ["applies", "deletes", "replaces"].map(
+      (verb) => `system:serviceaccount:${world.namespace}:deployer ${verb} ConfigMap`,
+    ),
+  );
 });
 
 test("a revision that is taken back after an agent died in the middle of it leaves nothing of itself", async () => {
