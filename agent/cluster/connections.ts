@@ -1,6 +1,6 @@
 import * as http from "node:http";
 import * as https from "node:https";
-import type { Socket } from "node:net";
+import { isIP, type Socket } from "node:net";
 import { createSecureContext } from "node:tls";
 import { urlToHttpOptions } from "node:url";
 import type { Access, Credentials } from "#agent/cluster/access.ts";
@@ -44,21 +44,23 @@ export function openConnections(
   answerMs = answerTimeoutMs,
 ): Connections {
   const { ca, clientCertificate, serverName } = credentials;
+  // Without TLS only where a kubeconfig says so, as that of `kubectl proxy` does.
+  const { Agent, request } = server.startsWith("https:") ? https : http;
+  const base = new URL(server);
+  const { protocol, port } = base;
+  const hostname = urlToHttpOptions(base).hostname ?? "";
+  const prefix = base.pathname === "/" ? "" : base.pathname;
   const options = {
     // Made once: from PEM texts each connection would read them again, and each request look for a connection by them.
     secureContext: createSecureContext({
       ...(ca === undefined ? {} : { ca }),
       ...(clientCertificate === undefined ? {} : { cert: clientCertificate.certificate, key: clientCertificate.key }),
     }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
+    // Said here, or each request would find it out: the host's name, and none for an address.
+    servername: serverName ?? (isIP(hostname) === 0 ? hostname : ""),
     // What the environment says of proxies is not for API servers.
     ...(proxy === undefined ? {} : { proxyEnv: { HTTPS_PROXY: proxy } }),
   };
-  // Without TLS only where a kubeconfig says so, as that of `kubectl proxy` does.
-  const { Agent, request } = server.startsWith("https:") ? https : http;
-  const base = new URL(server);
-  const address = urlToHttpOptions(base);
-  const prefix = base.pathname === "/" ? "" : base.pathname;
   const agents = {
     calls: new Agent({ ...options, keepAlive: true, maxSockets: callConnections, timeout: idleMs, scheduling: "lifo" }),
     streams: new Agent({ ...options, keepAlive: false }),
@@ -76,12 +78,13 @@ export function openConnections(
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error);
       const asked = request({
-        ...address,
+        protocol,
+        hostname,
+        port,
         path: `${prefix}${path}`,
         agent: agents[purpose],
         method,
-        // Without its length Node sends a body in chunks.
-        headers: body === undefined ? headers : { ...headers, "content-length": Buffer.byteLength(body) },
+        headers: listOf(base.host, headers, body),
       });
       const abort = (): void => void asked.destroy(signal?.reason as Error);
       // Not given to the request: that makes of each signal a watch over the whole stream, at the cost of the stream itself.
@@ -119,4 +122,12 @@ export function openConnections(
     },
     destroy,
   };
+}
+
+/** As a list Node sends them as they are; of an object it makes a map of its own first. Without its length a body goes in chunks. */
+function listOf(host: string, headers: Readonly<Record<string, string>>, body: string | undefined): string[] {
+  const list = ["host", host];
+  for (const name in headers) list.push(name, headers[name]!);
+  if (body !== undefined) list.push("content-length", String(Buffer.byteLength(body)));
+  return list;
 }

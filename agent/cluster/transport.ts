@@ -27,7 +27,7 @@ export type Call = {
 export type Transport = AsyncDisposable & {
   /** The parsed answer. Throws ApiError for everything but 2xx. */
   call(call: Call): Promise<Json>;
-  /** The raw body of an answer that does not end by itself. */
+  /** The raw body of an answer that does not end by itself. Of one that was aborted Node says that it was, and no more. */
   stream(call: Call): Promise<AsyncIterable<Uint8Array>>;
 };
 
@@ -59,7 +59,7 @@ export function openTransport(access: Access, options: TransportOptions = {}): T
   };
 
   const once = (call: Call, purpose: Purpose, credentials: Credentials): Promise<IncomingMessage> => {
-    const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query).toString()}`;
+    const query = call.query === undefined ? "" : `?${queryOf(call.query)}`;
     return connectionsFor(credentials).send(purpose, {
       path: `${call.path}${query}`,
       method: call.method,
@@ -99,7 +99,7 @@ export function openTransport(access: Access, options: TransportOptions = {}): T
   };
   return {
     call: async (call) => parseJson(await textOf(await send(call, "calls"), call.signal)),
-    stream: async (call) => bytesOf(await send(call, "streams"), call.signal),
+    stream: (call) => send(call, "streams"),
     async [Symbol.asyncDispose]() {
       const all = [...retired, ...(current === undefined ? [] : [current.connections])];
       await Promise.all(all.map((connections) => connections.destroy()));
@@ -131,19 +131,22 @@ function readable(text: string): Json {
   }
 }
 
+const queryOf = (query: Readonly<Record<string, string>>): string =>
+  Object.entries(query)
+    .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
+    .join("&");
+
 /** By its iterator: read by its events, the bodies of an apply leave malloc a kilobyte an object that it never gives back. */
 async function textOf(answer: IncomingMessage, signal: AbortSignal | undefined): Promise<string> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of bytesOf(answer, signal)) chunks.push(chunk);
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-/** Throws the signal's own reason: Node says of every aborted body that it was aborted, and no more. */
-async function* bytesOf(answer: IncomingMessage, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of answer) yield chunk as Buffer;
+    for await (const chunk of answer) chunks.push(chunk as Buffer);
   } catch (error) {
+    // The signal's own reason: Node says of every aborted body that it was aborted, and no more.
     signal?.throwIfAborted();
     throw error;
   }
+  const [first] = chunks;
+  const whole = first !== undefined && chunks.length === 1 ? (first as Buffer) : Buffer.concat(chunks);
+  return whole.toString("utf8");
 }

@@ -34,12 +34,15 @@ export async function* guardSilence(
     silent.abort(new WatchSilent(`the watch gave no byte for ${limitMs / 1000} s`));
   };
   guard().catch(() => undefined);
+  const either = signal === undefined ? silent.signal : AbortSignal.any([signal, silent.signal]);
   try {
-    const either = signal === undefined ? silent.signal : AbortSignal.any([signal, silent.signal]);
     for await (const chunk of await open(either)) {
       lastByte = clock.monotonic();
       yield chunk;
     }
+  } catch (error) {
+    either.throwIfAborted();
+    throw error;
   } finally {
     over.abort();
   }
