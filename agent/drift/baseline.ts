@@ -57,6 +57,20 @@ export function normalForm(value: Json | undefined): Json {
   return members.length === 0 ? null : Object.fromEntries(members);
 }
 
+/** Canonical JSON of the normal form, in one go: it is asked for at each apply and each event. */
+export function normalText(value: Json | undefined): string {
+  if (typeof value !== "object" || value === null) return canonicalJson(value ?? null);
+  if (Array.isArray(value)) return value.length === 0 ? nothing : `[${value.map(normalText).join(",")}]`;
+  let text = "";
+  for (const name of Object.keys(value).sort()) {
+    const member = normalText(value[name]);
+    if (member !== nothing) text += `${text === "" ? "" : ","}${JSON.stringify(name)}:${member}`;
+  }
+  return text === "" ? nothing : `{${text}}`;
+}
+
+const nothing = "null";
+
 /** Whether its normal form is null, without making it. */
 export function isEmpty(value: Json | undefined): boolean {
   if (value === undefined || value === null) return true;
@@ -66,8 +80,8 @@ export function isEmpty(value: Json | undefined): boolean {
 
 /** Of the canonical JSON of [path, normal form] of each path. */
 function valueHash({ paths }: FieldShape, values: readonly (Json | undefined)[], empty: ReadonlySet<string>): string {
-  const members = paths.flatMap(({ path }, index) =>
-    empty.has(path) ? [] : [`[${JSON.stringify(path)},${canonicalJson(normalForm(values[index]))}]`],
+  const members = paths.flatMap(({ path, quoted }, index) =>
+    empty.has(path) ? [] : [`[${quoted},${normalText(values[index])}]`],
   );
   return sha256Hex(`[${members.join(",")}]`);
 }

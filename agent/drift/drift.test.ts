@@ -1,6 +1,8 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { JsonObject, KubeObject, ManagedFieldsEntry } from "#proto/object.ts";
-import { baselineOf, compare, type Comparison } from "./baseline.ts";
+import { canonicalJson } from "#proto/json.ts";
+import type { Json, JsonObject, KubeObject, ManagedFieldsEntry } from "#proto/object.ts";
+import { baselineOf, compare, normalForm, normalText, type Comparison } from "./baseline.ts";
 import { driftOf, explainForeign, unknownTool } from "./explain.ts";
 
 const owned: JsonObject = {
@@ -242,6 +244,25 @@ test("what earlier agents stored means the same to this one", () => {
     valueHash: "ce604e77dc5c18d32138393144a6729146467c735339a128dbe00a82eff444d7",
     empty: ["spec.hostNetwork", "spec.securityContext"],
   });
+});
+
+test("the text of a normal form is that of its canonical JSON, whatever the value", () => {
+  const values = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 5 },
+      fc.constantFrom(null, "", "null", 0, false, 2n ** 60n),
+      fc.string(),
+      fc.double({ noNaN: true, noDefaultInfinity: true }),
+      fc.array(tie("value"), { maxLength: 4 }),
+      fc.dictionary(fc.oneof(fc.string(), fc.constantFrom("10", "9", "a")), tie("value"), { maxKeys: 4 }),
+    ),
+  })).value as fc.Arbitrary<Json>;
+  fc.assert(
+    fc.property(values, (value) => {
+      expect(normalText(value)).toBe(canonicalJson(normalForm(value)));
+    }),
+    { numRuns: 500 },
+  );
 });
 
 test("a field set is read the same when it is met again, and beside many others", () => {

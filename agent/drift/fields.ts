@@ -3,7 +3,7 @@ import type { Json, JsonObject, KubeObject, ManagedFieldsEntry } from "#proto/ob
 import { shapeOf, type OwnedPath } from "./shape.ts";
 
 /** One owned path of `fieldsV1` and the value there. */
-export type OwnedValue = OwnedPath & { readonly value: Json | undefined };
+export type OwnedValue = Omit<OwnedPath, "quoted"> & { readonly value: Json | undefined };
 
 /** Our apply entry: one per manager (structured-merge-diff keeps subresources apart). */
 export const ownEntry = (object: KubeObject): ManagedFieldsEntry | undefined =>

@@ -14,8 +14,8 @@ export type FieldShape = {
   readonly valuesIn: (object: KubeObject) => (Json | undefined)[];
 };
 
-/** `isExistence`: only that it is there is owned, not what is in it. */
-export type OwnedPath = { readonly path: string; readonly isExistence: boolean };
+/** `quoted`: the path as JSON. `isExistence`: only that it is there is owned, not what is in it. */
+export type OwnedPath = { readonly path: string; readonly quoted: string; readonly isExistence: boolean };
 
 /** The shapes used last, by the text of their field sets: some fifty of Deployments, which take about a megabyte. */
 const keptCharacters = 65_536;
@@ -68,7 +68,7 @@ function read(fields: JsonObject): FieldShape {
 function nodeOf(fields: JsonObject, child: Step["child"], path: string, leaves: Leaf[]): Node {
   const keys = Object.keys(fields).filter((key) => key !== ".");
   if (keys.length === 0) {
-    const leaf = { path, isExistence: fields["."] !== undefined, index: 0 };
+    const leaf = { path, quoted: JSON.stringify(path), isExistence: fields["."] !== undefined, index: 0 };
     leaves.push(leaf);
     return { child, leaf, children: [] };
   }
