@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import type { Delivery } from "#proto/desired-state.ts";
 import { ApplicationPhase, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
+import { ApiError } from "#agent/cluster/errors.ts";
 import { applicationName } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { simulatedBackend, type Backend } from "#test/drift-cases/backend.ts";
@@ -106,6 +107,31 @@ describe("a policy that changes", () => {
     expect(reports(world).filter((line) => line.includes("contested"))).toEqual([]);
     expect(statusOf(world).drifted).toBe(0);
   });
+});
+
+test("a bundle that could not be stored is stored by the next try, before the head that names it", async () => {
+  await using world = await open();
+  let failures = 1;
+  const made: string[] = [];
+  world.wrapAgent((cluster) => ({
+    async create(object, signal) {
+      const { name } = object.metadata;
+      if (name.startsWith("plumbline-bundle-") && failures-- > 0) throw new ApiError(500, { message: "etcd is away" });
+      const there = await cluster.create(object, signal);
+      made.push(name.replace(/-[0-9a-f]{32}-0$/, ""));
+      return there;
+    },
+  }));
+  await world.stop();
+  await world.start();
+  const a = settings(world, "a");
+  give(world, world.documents.run("shop", [a]));
+  await world.until(async () => failures === 0);
+  const stored = (): string[] => made.filter((name) => name !== "plumbline-document");
+  expect([stored(), await isThere(world, a)]).toEqual([[], false]);
+  await world.clock.advance(minuteMs);
+  await world.until(async () => isThere(world, a));
+  expect(stored()).toEqual(["plumbline-bundle", "plumbline-application-shop"]);
 });
 
 test("a fight that nobody goes on with is told as over, though nothing happens to the object any more", async () => {

@@ -5,7 +5,7 @@ import { canonicalJson } from "#proto/json.ts";
 import { lookForAbsent } from "./absent.ts";
 import { lookAgain, lookAtMarked, lookAtYielded, takeFromOthers } from "./after-apply.ts";
 import { applyStage, describeProblems, notCurrent, retryPassing, untilHealthy, type Work } from "./apply-objects.ts";
-import type { Bundle } from "./bundles.ts";
+import type { Bundle, Desired } from "./bundles.ts";
 import { record, saveHead, type Context } from "./context.ts";
 import { deleteLeftovers } from "./hook-objects.ts";
 import { HookFailed, runHooks, type BundleRun } from "./hooks.ts";
@@ -66,7 +66,7 @@ function isAsItShallBe(application: ApplicationState, entry: RunEntry, bundle: B
 }
 
 const toApply = (inventory: ReadonlyMap<string, Owned> | undefined, bundle: Bundle): Set<string> =>
-  new Set([...bundle.desired()].flatMap(([key, { hash }]) => (needsApply(inventory?.get(key), hash) ? [key] : [])));
+  new Set([...bundle.desired()].flatMap(([key, desired]) => (needsApply(inventory?.get(key), desired) ? [key] : [])));
 
 /** From hooks before to hooks after. Gives a sentence that people should know, or none. */
 async function applyAll(run: BundleRun): Promise<string> {
@@ -208,5 +208,5 @@ function tellRecovered(context: Context, application: ApplicationState): void {
   record(context, application, { $case: "notice", value: { text } });
 }
 
-const needsApply = (owned: Owned | undefined, hash: string): boolean =>
-  owned === undefined || owned.baseline === null || owned.applied !== hash;
+const needsApply = (owned: Owned | undefined, desired: Desired): boolean =>
+  owned === undefined || owned.baseline === null || owned.applied !== desired.hash;

@@ -14,6 +14,7 @@ export const agentLabel = "plumbline.dev/agent";
 
 export type Desired = {
   readonly object: KubeObject;
+  /** SHA-256 of the object, found out when it is first asked for: who applies all does not wait for a thousand of them. */
   readonly hash: string;
   /** Paths that are left out of `object`, or kept as they are, because somebody else has them. */
   readonly yielded?: readonly string[];
@@ -114,12 +115,22 @@ function openedOf(objects: readonly KubeObject[], cluster: ClusterId): Opened {
     if (hook !== undefined) hooks.push({ key, object, hook });
     // Its content is another at each rendering, and says nothing.
     else if (isOnce(object)) desired.set(key, { object, hash: onceHash, once: true });
-    else desired.set(key, { object, hash: sha256Hex(canonicalJson(object)) });
+    else desired.set(key, desiredOf(object));
   }
   return { desired, hooks: hooks.sort(inTurn) };
 }
 
 const onceHash = "once";
+
+function desiredOf(object: KubeObject): Desired {
+  let hash: string | undefined;
+  return {
+    object,
+    get hash() {
+      return (hash ??= sha256Hex(canonicalJson(object)));
+    },
+  };
+}
 
 /** By weight; then what others need first, as in an apply; then by name. */
 const inTurn = (a: BundleHook, b: BundleHook): number =>

@@ -99,11 +99,16 @@ export function writerOf(context: Context, application: ApplicationState): Write
   return context.writer(newest?.kind === "run" ? newest.delivery : application.head?.run?.delivery);
 }
 
-/** Saves a head, with the newest document when no Secret holds it yet. */
-export async function saveHead(context: Context, application: ApplicationState, head: Head): Promise<void> {
+/** Saves a head, with the newest document when no Secret holds it yet; after the slices to which it points. */
+export async function saveHead(
+  context: Context,
+  application: ApplicationState,
+  head: Head,
+  slices?: Promise<void>,
+): Promise<void> {
   const { unsaved: envelope, document } = context.model;
   const dated = document === undefined ? head : { ...head, highWater: document.highWater };
-  await context.store.saveHead(dated, envelope, context.signal);
+  await context.store.saveHead(dated, envelope, context.signal, slices);
   application.head = dated;
   if (context.model.unsaved === envelope) context.model.unsaved = undefined;
 }

@@ -32,8 +32,9 @@ export async function writeIntent(
   bundle: Bundle,
   todo: ReadonlySet<string>,
 ): Promise<void> {
-  if (application.head?.run?.address !== entry.address)
-    await context.store.saveSlices(entry.address, bundle.slices, context.signal);
+  const slices = context.store.saveSlices(entry.address, bundle.slices, context.signal);
+  // Heard where the head waits for it.
+  slices.catch(() => undefined);
   const inventory = new Map(application.head?.inventory);
   for (const key of todo) {
     const { object, once: isOnce } = bundle.desired().get(key)!;
@@ -61,7 +62,7 @@ export async function writeIntent(
     ...hooksOf(bundle, hooks),
     ...madeOf(bundle.hookKeys.size === 0 ? application.head?.made : madeWith(application, bundle)),
   };
-  await saveHead(context, application, application.head);
+  await saveHead(context, application, application.head, slices);
 }
 
 /** An object that moves here from another Application keeps what is known of it: it is no first contact. */

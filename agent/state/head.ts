@@ -4,7 +4,7 @@ import type { Delivery, RunEntry } from "#proto/desired-state.ts";
 import type { HighWater } from "#proto/envelope.ts";
 import { applicationName, blobAddress, bundleDigest, environmentName, revision } from "#proto/ids.ts";
 import type { ApplicationName, BundleDigest, EnvironmentName } from "#proto/ids.ts";
-import { canonicalJson } from "#proto/json.ts";
+import { stringifyJson } from "#proto/json.ts";
 
 /** One owned object. Pending: an apply was intended and its result is not known. */
 export type Owned = {
@@ -183,7 +183,7 @@ function runOf(stored: StoredRun): RunEntry {
 
 // Its checksum makes a byte that was changed by hand an error, and never another object's name or uid.
 const pack = (value: unknown): Buffer =>
-  zstdCompressSync(canonicalJson(value), { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
+  zstdCompressSync(stringifyJson(value), { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
 
 function unpack<T>(bytes: Uint8Array, what: string): T {
   try {

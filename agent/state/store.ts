@@ -43,10 +43,13 @@ export type StateStore = {
   recheck(signal?: AbortSignal): Promise<void>;
   /** This one cannot be used: no head is written with it again. */
   dropEnvelope(envelope: Uint8Array): void;
-  /** Before the head that points to them. */
+  /** Before the head that points to them. Those that are stored already cost nothing. */
   saveSlices(address: BlobAddress, slices: readonly Uint8Array[], signal?: AbortSignal): Promise<void>;
-  /** `envelope`: the document from which this head follows, when it is newer than what is stored. */
-  saveHead(head: Head, envelope: Uint8Array | undefined, signal?: AbortSignal): Promise<void>;
+  /**
+   * `envelope`: the document from which this head follows, when it is newer than what is stored. `slices`: what it points to
+   * is on its way; the head is made ready meanwhile, and written after.
+   */
+  saveHead(head: Head, envelope: Uint8Array | undefined, signal?: AbortSignal, slices?: Promise<void>): Promise<void>;
   /** Beside the head, which may be lost: a hook that was done is not to be run again for that. */
   saveHooks(application: ApplicationName, kept: KeptHooks, signal?: AbortSignal): Promise<void>;
   removeHead(application: ApplicationName, signal?: AbortSignal): Promise<void>;
@@ -134,7 +137,7 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
         heads.set(application, { ...kept, chunks: [], chunked: new Map() });
   };
 
-  const saveHead = async (head: Head, envelope: Uint8Array | undefined, signal?: AbortSignal): Promise<void> => {
+  const saveHead: StateStore["saveHead"] = async (head, envelope, signal, slices) => {
     const kept = heads.get(head.application);
     let { chunks, chunked } = kept ?? { chunks: [], chunked: new Map<string, Owned>() };
     if (heavyChanges(head.inventory, chunked) > inlineEntries) {
@@ -149,6 +152,7 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
       encoded = encodeHead(head, chunks, chunked);
     }
     const data = { head: encoded.toString("base64"), envelope: newest };
+    await slices;
     const stored = await write(headName(head.application), "head", data, kept, signal);
     const address = head.run?.address;
     heads.set(head.application, { ...stored, envelope: newest, address, chunks, chunked: new Map(chunked) });
@@ -192,8 +196,8 @@ export function openState(cluster: Cluster, namespace: string): StateStore {
         sliceUids.set(name, { uid: await createOnce(cluster, secret, signal), address });
       }
     },
-    async saveHead(head, envelope, signal) {
-      await saveHead(head, envelope, signal);
+    async saveHead(head, envelope, signal, slices) {
+      await saveHead(head, envelope, signal, slices);
       if (!isMeddled) return;
       // Whoever took the head away may have taken what it points to.
       await recheck(signal);
