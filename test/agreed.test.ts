@@ -3,6 +3,7 @@ import type { Cluster } from "#agent/cluster/cluster.ts";
 import type { Delivery } from "#proto/desired-state.ts";
 import { ApplicationPhase, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { ApiError } from "#agent/cluster/errors.ts";
+import { unwatchedMs } from "#agent/engine/new-kinds.ts";
 import { applicationName } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { simulatedBackend, type Backend } from "#test/drift-cases/backend.ts";
@@ -106,6 +107,43 @@ describe("a policy that changes", () => {
     await world.engine.settled();
     expect(reports(world).filter((line) => line.includes("contested"))).toEqual([]);
     expect(statusOf(world).drifted).toBe(0);
+  });
+});
+
+describe("a kind that an apply is the first to write is watched", () => {
+  /** An apply of two objects whose second write hangs until it is told to fail. */
+  async function hanging(): Promise<{ world: World; a: KubeObject; fail: () => void }> {
+    const world = await open();
+    const { promise, reject } = Promise.withResolvers<KubeObject>();
+    promise.catch(() => undefined);
+    world.wrapAgent((cluster) => ({
+      apply: (object, options) => (object.metadata.name === "b" ? promise : cluster.apply(object, options)),
+    }));
+    await world.stop();
+    await world.start();
+    const a = settings(world, "a", { level: "1" });
+    give(world, world.documents.run("shop", [a, settings(world, "b")]));
+    await world.until(async () => isThere(world, a));
+    return { world, a, fail: () => reject(new ApiError(500, { message: "etcd is away" })) };
+  }
+
+  test("two seconds later at the latest, whatever is still being written", async () => {
+    const { world, a, fail } = await hanging();
+    await using _world = world;
+    await world.edit(a, { "data.level": "by hand" });
+    await world.clock.advance(unwatchedMs);
+    await world.until(async () => (await world.value(a, "data.level")) === "1");
+    fail();
+  });
+
+  test("also when the apply is called off by one that has nothing to write of it", async () => {
+    const { world, a, fail } = await hanging();
+    await using _world = world;
+    give(world, world.documents.run("shop", [a]));
+    fail();
+    await world.until(async () => statusOf(world).phase === ApplicationPhase.APPLIED);
+    await world.edit(a, { "data.level": "by hand" });
+    await world.until(async () => (await world.value(a, "data.level")) === "1");
   });
 });
 

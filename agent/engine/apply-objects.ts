@@ -8,9 +8,9 @@ import { backoffMs } from "#lib/retry.ts";
 import { isKnownAbsent, lookForAbsent } from "./absent.ts";
 import type { Desired } from "./bundles.ts";
 import { addressOfKey, record, type Context } from "./context.ts";
-import { allDone } from "./all-done.ts";
 import { end } from "./episodes.ts";
 import { exceptionFor } from "./exceptions.ts";
+import type { NewKinds } from "./new-kinds.ts";
 import { setOwned, track, versionOf, type ApplicationState } from "./model.ts";
 import { applyServed } from "./served.ts";
 import { createOnce } from "./once.ts";
@@ -34,8 +34,7 @@ export type Work = {
   readonly absent: Map<string, number>;
   /** The stage for which `absent` was asked last. */
   lookedFor?: Stage;
-  /** Resolves when each kind that was begun with is listed and watched: an apply need not wait for it, but its end does. */
-  watched: Promise<void>;
+  readonly kinds: NewKinds;
   /** It takes longer than the Application's timeout: told as failed. May be called again and again. */
   readonly late: () => Promise<void>;
 };
@@ -50,10 +49,7 @@ export async function applyStage(
 ): Promise<"goOn" | "refused"> {
   const { todo } = work;
   const keys = [...keysOf(stage.objects)].filter((key) => todo.has(key));
-  const objects = stage.objects.filter((object) => todo.has(refKey(refOf(object))));
-  work.watched = allDone(work.watched, watchKinds(context, objects));
-  // Heard by whoever waits for it below, or not at all when this ends before.
-  work.watched.catch(() => undefined);
+  work.kinds.expect(stage.objects.filter((object) => todo.has(refKey(refOf(object)))));
   if (work.lookedFor !== stage) await lookForAbsent(context, application, stage, work);
   await eachOf(keys, async (key) => {
     for (let attempt = 1; ; attempt += 1) {
@@ -66,7 +62,7 @@ export async function applyStage(
   });
   const awaited = [...keysOf(stage.awaited)].filter((key) => todo.has(key));
   if (awaited.length === 0) return "goOn";
-  await work.watched;
+  await work.kinds.watch();
   if (stage.after === "waitHealthy") await retryPassing(context, application, work, signal, new Set(awaited));
   const isRefused = awaited.some((key) => application.problems.get(key)?.final === true);
   if (isRefused && stage.after === "waitHealthy") return "refused";
@@ -98,10 +94,8 @@ export async function retryPassing(
     const waitMs = backoffMs(retries, attempt);
     for (const [key] of passing) tellNextTry(context, application, key, waitMs);
     await context.slots.aside(() => context.clock.sleep(waitMs, { signal }));
-    await watchKinds(
-      context,
-      passing.map(([key]) => work.desired.get(key)!.object),
-    );
+    work.kinds.expect(passing.map(([key]) => work.desired.get(key)!.object));
+    await work.kinds.watch();
     await eachOf(
       passing.map(([key]) => key),
       async (key) => void (await applyOne(context, application, work, key, signal)),
@@ -256,14 +250,6 @@ export function notCurrent(context: Context, keys: Iterable<string>): string | u
   }
   return undefined;
 }
-
-export async function watchKinds(context: Context, objects: readonly KubeObject[]): Promise<void> {
-  await Promise.all(kindsOf(objects).map(({ apiVersion, kind }) => context.watch(apiVersion, kind)));
-}
-
-const kindsOf = (objects: readonly KubeObject[]): { apiVersion: string; kind: string }[] => [
-  ...new Map(objects.map(({ apiVersion, kind }) => [`${apiVersion} ${kind}`, { apiVersion, kind }])).values(),
-];
 
 async function eachOf(keys: readonly string[], work: (key: string) => Promise<void>): Promise<void> {
   const queue = keys.values();

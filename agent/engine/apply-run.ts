@@ -13,6 +13,7 @@ import { allDone } from "./all-done.ts";
 import { beginWithHooks, writeIntent } from "./intent.ts";
 import { hasLeftovers, isNamed, leaveAsItIs, sameRun, takeBundleIntoUse } from "./leave-applied.ts";
 import { settle, type ApplicationState } from "./model.ts";
+import { createNewKinds, type NewKinds } from "./new-kinds.ts";
 import { pruneSurplus } from "./prune-surplus.ts";
 import { lookAtOthers } from "./refused.ts";
 
@@ -37,13 +38,15 @@ export async function applyRun(
   application.problems = new Map();
   const before = application.bundle;
   const run: BundleRun = { context, application, entry, bundle, signal };
+  const kinds = createNewKinds(context);
   const isOther = canonicalJson(application.head?.run?.delivery ?? null) !== canonicalJson(entry.delivery);
   // Also when what began it is called off: the intent of that has the new policy already.
   if (isOther) application.isPolicyNew = true;
   try {
-    const said = await applyAll(run);
+    const said = await applyAll(run, kinds);
     if (application.problems.size > 0) return await giveUp(run);
     await finish(context, application, entry, before, bundle);
+    await kinds.watch();
     if (application.isPolicyNew) lookAgain(context, application);
     else lookAtYielded(context, application);
     application.isPolicyNew = false;
@@ -55,6 +58,9 @@ export async function applyRun(
     if (!(error instanceof HookFailed) || signal.aborted) throw error;
     application.reason = error.message;
     await giveUp(run);
+  } finally {
+    // Also of a run that is called off: what it made may be as the next one wants it, which then writes nothing of it.
+    void kinds.watch();
   }
 }
 
@@ -69,7 +75,7 @@ const toApply = (inventory: ReadonlyMap<string, Owned> | undefined, bundle: Bund
   new Set([...bundle.desired()].flatMap(([key, desired]) => (needsApply(inventory?.get(key), desired) ? [key] : [])));
 
 /** From hooks before to hooks after. Gives a sentence that people should know, or none. */
-async function applyAll(run: BundleRun): Promise<string> {
+async function applyAll(run: BundleRun, kinds: NewKinds): Promise<string> {
   const { context, application, entry, bundle, signal } = run;
   const isSameDigest = application.head?.complete === true && application.head.run?.digest === entry.digest;
   const hooks = async (phase: "pre" | "sync" | "post"): Promise<void> => {
@@ -92,7 +98,7 @@ async function applyAll(run: BundleRun): Promise<string> {
     todo,
     fresh: new Set(),
     absent: new Map(),
-    watched: Promise.resolve(),
+    kinds,
     late: () => failLate(run),
   };
   const stages = stagesOf([...desired.values()].map(({ object }) => object));
@@ -103,12 +109,13 @@ async function applyAll(run: BundleRun): Promise<string> {
     stages[0] === undefined ? Promise.resolve() : lookForAbsent(context, application, stages[0], work),
   );
   for (const stage of stages) if ((await applyStage(context, application, stage, work, signal)) === "refused") break;
-  await work.watched;
   await retryPassing(context, application, work, signal);
   application.applying = new Set();
   if (application.problems.size > 0) return "";
   const { reason } = application;
   application.phase = "Applying";
+  // Whatever follows but the end of it all may wait for what it sees.
+  if (surplus || bundle.phases.size > 0) await kinds.watch();
   await hooks("sync");
   signal.throwIfAborted();
   const blocked = await pruneSurplus(context, application, bundle, entry, signal);
