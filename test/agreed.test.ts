@@ -136,6 +136,28 @@ describe("a kind that an apply is the first to write is watched", () => {
     fail();
   });
 
+  test("later, when the server could not say under which version it serves it", async () => {
+    await using world = await open();
+    let isAway = true;
+    world.wrapAgent((cluster) => ({
+      servedKind: (apiVersion, kind, signal) =>
+        isAway && kind === "ConfigMap"
+          ? Promise.reject(new ApiError(500, { message: "etcd is away" }))
+          : cluster.servedKind(apiVersion, kind, signal),
+    }));
+    await world.stop();
+    await world.start();
+    const a = settings(world, "a", { level: "1" });
+    give(world, world.documents.run("shop", [a]));
+    await world.until(async () => isThere(world, a));
+    await world.clock.advance(minuteMs);
+    isAway = false;
+    await world.clock.advance(minuteMs);
+    await world.edit(a, { "data.level": "by hand" });
+    await world.until(async () => (await world.value(a, "data.level")) === "1");
+    expect(statusOf(world).phase).toBe(ApplicationPhase.APPLIED);
+  });
+
   test("also when the apply is called off by one that has nothing to write of it", async () => {
     const { world, a, fail } = await hanging();
     await using _world = world;

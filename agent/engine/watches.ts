@@ -1,4 +1,3 @@
-import { KindUnavailable } from "#agent/cluster/errors.ts";
 import { backoffMs } from "#lib/retry.ts";
 import { reasonOf } from "#lib/log.ts";
 import { groupOf } from "#proto/object.ts";
@@ -12,7 +11,10 @@ const retries = { firstMs: 500, capMs: 30_000 };
 
 /** One watch a kind, of everything with this agent's label. */
 export type Watches = {
-  /** Begins to watch a kind; resolves when its first LIST was judged, or at once when it is watched already. */
+  /**
+   * Begins to watch a kind; resolves when its first LIST was judged, or at once when it is watched already, and when it
+   * cannot be now: it is tried again until it can.
+   */
   start(apiVersion: string, kind: string): Promise<void>;
   /** Judges the health of all objects of these kinds ("apps/v1 Deployment") by other rules: one LIST a kind, no write. */
   judgeAgain(kinds: ReadonlySet<string>): void;
@@ -34,14 +36,14 @@ export function createWatches(context: Context, suspect: (key: string, suspicion
     }
     await running.get(name)?.cover();
   };
-  /** The server of its group is down: what is known of its objects stays as it is until it answers. */
+  /** What is known of its objects stays as it is until the server of its group answers: no apply need ask for it again. */
   const beginLater = async (apiVersion: string, kind: string): Promise<void> => {
     for (let attempt = 1; ; attempt += 1) {
       await context.clock.sleep(backoffMs(retries, attempt), { signal: context.signal });
       try {
         return await begin(apiVersion, kind);
-      } catch (error) {
-        if (!(error instanceof KindUnavailable)) throw error;
+      } catch {
+        context.signal.throwIfAborted();
       }
     }
   };
@@ -51,9 +53,9 @@ export function createWatches(context: Context, suspect: (key: string, suspicion
       try {
         await begin(apiVersion, kind);
       } catch (error) {
-        if (!(error instanceof KindUnavailable)) throw error;
+        context.signal.throwIfAborted();
         if (waiting.has(name)) return;
-        context.log.warn({ kind, because: error.message }, "not watched for now");
+        context.log.warn({ kind, because: reasonOf(error) }, "not watched for now");
         const later = beginLater(apiVersion, kind)
           .catch(() => undefined)
           .finally(() => waiting.delete(name));
