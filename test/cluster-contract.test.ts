@@ -8,6 +8,7 @@ import { ownEntry } from "#agent/drift/fields.ts";
 import { canonicalJson } from "#proto/json.ts";
 import { refOf, type KubeObject } from "#proto/object.ts";
 import { openSharedControlPlane, type SharedControlPlane } from "#test/harness/shared-control-plane.ts";
+import { widgetsOf } from "./apply/widgets.ts";
 
 /** One agent and one person at the same API server. */
 type Both = { agent: Cluster; person: Cluster };
@@ -72,24 +73,7 @@ const secret = (namespace: string): KubeObject => ({
   metadata: { name: "password", namespace },
   data: { password: "aHVzaA==" },
 });
-const definition: KubeObject = {
-  apiVersion: "apiextensions.k8s.io/v1",
-  kind: "CustomResourceDefinition",
-  metadata: { name: "widgets.example.com" },
-  spec: {
-    group: "example.com",
-    scope: "Namespaced",
-    names: { kind: "Widget", plural: "widgets" },
-    versions: [
-      {
-        name: "v1",
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
-      },
-    ],
-  },
-};
+const definition = widgetsOf("example.com");
 const statusOf = async (work: Promise<unknown>): Promise<number> =>
   work.then(
     () => 200,

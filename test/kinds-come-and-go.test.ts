@@ -6,26 +6,10 @@ import type { KubeObject } from "#proto/object.ts";
 import { simulatedBackend } from "#test/drift-cases/backend.ts";
 import { World } from "#test/drift-cases/world.ts";
 import { settings } from "./apply/objects.ts";
+import { widgetsOf } from "./apply/widgets.ts";
 
 const group = "parts.example.com";
-const definition: KubeObject = {
-  apiVersion: "apiextensions.k8s.io/v1",
-  kind: "CustomResourceDefinition",
-  metadata: { name: `widgets.${group}` },
-  spec: {
-    group,
-    scope: "Namespaced",
-    names: { kind: "Widget", plural: "widgets" },
-    versions: [
-      {
-        name: "v1",
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
-      },
-    ],
-  },
-};
+const definition = widgetsOf(group);
 const widget = ({ namespace }: World): KubeObject => ({
   apiVersion: `${group}/v1`,
   kind: "Widget",

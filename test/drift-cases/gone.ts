@@ -3,9 +3,15 @@ import type { Cluster } from "#agent/cluster/cluster.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { silence, type DriftCase } from "./case.ts";
 import { deployment, settings } from "./objects.ts";
+import type { World } from "./world.ts";
 
 const unknown = "by unknown (admission or a forged entry)";
 const labelPath = 'metadata.labels["plumbline.dev/agent"]';
+
+/** Whether there is one under another uid by now. */
+async function isAnother(world: World, object: KubeObject, uid: string | undefined): Promise<boolean> {
+  return ((await world.person.get(world.address(object)))?.metadata.uid ?? uid) !== uid;
+}
 
 /** Objects that go away, lose their label, or come back as others. */
 export const goneCases: readonly DriftCase[] = [
@@ -34,9 +40,7 @@ export const goneCases: readonly DriftCase[] = [
         await world.caughtUp();
         const { metadata } = await world.get(a);
         await world.edit(a, { "metadata.finalizers": [] });
-        await world.until(
-          async () => ((await world.person.get(world.address(a)))?.metadata.uid ?? metadata.uid) !== metadata.uid,
-        );
+        await world.until(() => isAnother(world, a, metadata.uid));
       });
     },
   },
@@ -57,9 +61,7 @@ export const goneCases: readonly DriftCase[] = [
         const isLater = (again: boolean) => async (): Promise<boolean> => {
           await world.clock.advance(1_000);
           await world.engine.settled();
-          return again
-            ? ((await world.person.get(world.address(a)))?.metadata.uid ?? metadata.uid) !== metadata.uid
-            : (await looks()) > before + 1;
+          return again ? isAnother(world, a, metadata.uid) : (await looks()) > before + 1;
         };
         await world.until(isLater(false));
         await world.edit(a, { "metadata.finalizers": [] });
