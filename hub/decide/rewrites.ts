@@ -81,3 +81,21 @@ export const leftBehind = (record: RewriteRecord | undefined, branch: string): R
       .filter((rewrite) => rewrite.branch === branch)
       .flatMap(({ from, dropped }) => [from, ...dropped]),
   );
+
+/**
+ * The record, with commits that came to light after the newest word on a branch and were in use before it: the same word
+ * left them behind. Undefined when it says so already, or is full.
+ */
+export function withDropped(
+  record: RewriteRecord,
+  branch: string,
+  commits: readonly Revision[],
+): RewriteRecord | undefined {
+  const newest = newestRewrite(record, branch);
+  if (newest === undefined) return undefined;
+  const past = leftBehind(record, branch);
+  const more = commits.filter((commit) => !past.has(commit)).slice(0, keptDropped - newest.dropped.length);
+  if (more.length === 0) return undefined;
+  const known = { ...newest, dropped: [...newest.dropped, ...more] };
+  return { ...record, accepted: record.accepted.map((rewrite) => (rewrite === newest ? known : rewrite)) };
+}

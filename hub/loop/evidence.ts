@@ -15,6 +15,8 @@ import type { ApplicationName, EnvironmentName, Revision } from "#proto/ids.ts";
 export type Evidence = {
   /** Takes what people accepted, and compares every head with what clusters were given. Before each decision. */
   judge(fleet: Fleet): Promise<void>;
+  /** Writes down what was found to be left behind by what people accepted: documents will not name it for ever. */
+  save(): Promise<void>;
   /** Where what is followed stands; unknown until it was judged. */
   at(source: Source, follow: Follow): Revision | Stopped | undefined;
   /** Why nothing at all is published: the fleet's own documents, or the record, are not what they were. */
@@ -29,7 +31,7 @@ export type EvidenceParts = {
   readonly sources: () => Iterable<Source>;
   readonly sourceOf: (fleet: Fleet, application: ApplicationName) => Source | undefined;
   readonly desired: DesiredStates;
-  readonly records: Pick<RecordStore, "now">;
+  readonly records: Pick<RecordStore, "now" | "leaveBehind">;
 };
 
 type Item = Given & {
@@ -37,7 +39,7 @@ type Item = Given & {
   readonly application: ApplicationName;
 };
 
-/** A commit that was in use, and when a document last named it: always, where the record names it. */
+/** A commit that was in use, and when the first document named it: unknown, and late, where only the record does. */
 type Given = { readonly revision: Revision; readonly atMs: number };
 
 export function createEvidence(parts: EvidenceParts): Evidence {
@@ -48,6 +50,7 @@ export function createEvidence(parts: EvidenceParts): Evidence {
   /** What was found to be in the history of what is followed: it is not asked again, whatever is followed later. */
   const settled = new Set<string>();
   const judged = new Set<string>();
+  const left = new Map<string, { source: Source; branch: string; commits: readonly Revision[] }>();
 
   const takeItem = (item: Item): void => take(items, `${item.environment}/${item.application}/${item.revision}`, item);
   const takeDocuments = (): void => {
@@ -60,7 +63,7 @@ export function createEvidence(parts: EvidenceParts): Evidence {
   };
   const takeRecord = (rollouts: readonly RolloutRecord[]): void => {
     for (const { environment, application, completed } of rollouts)
-      if (completed.length > 0) takeItem({ environment, application, revision: completed.at(-1)!, atMs: always });
+      if (completed.length > 0) takeItem({ environment, application, revision: completed.at(-1)!, atMs: undated });
   };
 
   /** What each thing that is followed in a source must hold. */
@@ -86,15 +89,20 @@ export function createEvidence(parts: EvidenceParts): Evidence {
   const judgeOne = async (source: Source, follow: Follow, claimed: readonly Given[]): Promise<void> => {
     const standing = source.standing(follow);
     if (standing === undefined) return;
+    const branch = source.branchOf(follow);
+    const { expected, old } = weigh(claimed, recordOf(records.now().rewrites, source.name), branch);
     const key = (commit: Revision): string => `${source.name} ${describeFollow(follow)} ${commit}`;
-    const expected = expectedOf(claimed, recordOf(records.now().rewrites, source.name), source.branchOf(follow));
-    const open = expected.filter((commit) => !settled.has(key(commit)));
+    const open = [...expected, ...old].filter((commit) => !settled.has(key(commit)));
     const outside = new Set(await source.mirror.outside(open, standing));
     // From one version to another no history leads: what a tag names was released, too.
     if (typeof follow !== "string")
       for (const commit of (await source.mirror.refs()).tags.values()) outside.delete(commit);
     for (const commit of open) if (!outside.has(commit)) settled.add(key(commit));
-    source.doubt(follow, [...outside]);
+    source.doubt(
+      follow,
+      expected.filter((commit) => outside.has(commit)),
+    );
+    left.set(`${source.name} ${branch}`, { source, branch, commits: old.filter((commit) => outside.has(commit)) });
     judged.add(judgedKey(source, follow));
   };
 
@@ -118,6 +126,12 @@ export function createEvidence(parts: EvidenceParts): Evidence {
         for (const source of young)
           if (source.follows().every((follow) => isProved(source, follow))) await source.mirror.trust();
     },
+    async save() {
+      for (const [key, { source, branch, commits }] of left) {
+        if (commits.length > 0) await records.leaveBehind(source.name, branch, commits);
+        left.delete(key);
+      }
+    },
     at: (source, follow) =>
       source.mirror.isYoung() && !judged.has(judgedKey(source, follow)) ? undefined : source.at(follow),
     stopped() {
@@ -137,7 +151,7 @@ export function createEvidence(parts: EvidenceParts): Evidence {
   }
 }
 
-const always = Number.POSITIVE_INFINITY;
+const undated = Number.POSITIVE_INFINITY;
 
 const judgedKey = (source: Source, follow: Follow): string => `${source.url} ${describeFollow(follow)}`;
 
@@ -146,18 +160,24 @@ const recordOf = (rewrites: readonly RewriteRecord[], repository: string): Rewri
 
 const take = <One extends Given>(all: Map<string, One>, key: string, one: One): void => {
   const before = all.get(key);
-  if (before === undefined || before.atMs < one.atMs) all.set(key, one);
+  if (before === undefined || before.atMs > one.atMs) all.set(key, one);
 };
 
 /**
- * What people accepted last must be held as well; what they left behind then need not. That is whatever was in use
- * before: also what a document names of a cluster that nobody had heard when they said so.
+ * `expected` must be in the history: what people accepted last, and what was in use since. `old` was in use before, and need
+ * not be: also what a document names of a cluster that nobody had heard when they said so, and what the record says of
+ * that cluster since. What they are known to have left behind is in neither.
  */
-function expectedOf(claimed: readonly Given[], record: RewriteRecord | undefined, branch: string): Revision[] {
+function weigh(
+  claimed: readonly Given[],
+  record: RewriteRecord | undefined,
+  branch: string,
+): { readonly expected: readonly Revision[]; readonly old: readonly Revision[] } {
   const newest = newestRewrite(record, branch);
   const past = leftBehind(record, branch);
-  const isLeft = ({ revision, atMs }: Given): boolean =>
-    newest !== undefined && revision !== newest.to && (past.has(revision) || atMs < newest.atMs);
   const accepted = newest === undefined || newest.to === "" ? [] : [newest.to];
-  return [...new Set([...claimed.filter((given) => !isLeft(given)).map(({ revision }) => revision), ...accepted])];
+  const open = claimed.filter(({ revision }) => !past.has(revision) && !accepted.includes(revision));
+  const old = new Set(open.filter(({ atMs }) => newest && atMs < newest.atMs).map(({ revision }) => revision));
+  const expected = open.map(({ revision }) => revision).filter((revision) => !old.has(revision));
+  return { expected: [...new Set([...expected, ...accepted])], old: [...old] };
 }

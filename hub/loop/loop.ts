@@ -214,6 +214,7 @@ export function startLoop(parts: LoopParts): Loop {
     // Also while the record cannot be written, people see what waits for what.
     state = { ...state, waiting: decision.waiting };
     await records.save();
+    await parts.evidence.save();
   };
 
   const run = async (): Promise<void> => {

@@ -13,6 +13,7 @@ import {
   formatRewriteRecord,
   newestRewrite,
   rewriteRecordPath,
+  withDropped,
   withRewrite,
   type Rewrite,
   type RewriteRecord,
@@ -62,6 +63,8 @@ export type RecordStore = {
   revoke(cluster: ClusterId, because: string): Promise<void>;
   /** Writes down that a person accepted another history of a branch. */
   acceptRewrite(repository: string, rewrite: Rewrite): Promise<void>;
+  /** Writes down commits that the newest accepted rewrite of a branch left behind, and that nobody knew of then. */
+  leaveBehind(repository: string, branch: string, commits: readonly Revision[]): Promise<void>;
   /** What receipts proved: it counts at once, and is written by a `save` when it is due. */
   note(rollouts: readonly RolloutRecord[], due: "now" | "soon"): void;
   /** Writes what is due, or all that is noted of these Applications. One commit for all of it. */
@@ -164,6 +167,14 @@ export function openRecords(
         if (newest?.from === rewrite.from && newest.to === rewrite.to) return { done: undefined };
         const files = new Map([[rewriteRecordPath(repository), formatRewriteRecord(withRewrite(known, rewrite))]]);
         return { files, subject: `${repository} ${rewrite.branch} goes on from ${rewrite.to.slice(0, 7)}` };
+      }, undefined),
+    leaveBehind: (repository, branch, commits) =>
+      write<void>(({ rewrites }) => {
+        const known = rewrites.find((record) => record.repository === repository);
+        const changed = known && withDropped(known, branch, commits);
+        if (changed === undefined) return { done: undefined };
+        const files = new Map([[rewriteRecordPath(repository), formatRewriteRecord(changed)]]);
+        return { files, subject: `${repository} ${branch} left more behind` };
       }, undefined),
     lockChart: (chart) =>
       write<ChartRecord>(({ charts }) => {
