@@ -179,6 +179,7 @@ test("a kind that its server does not serve just now is tried again", () => {
 
 test("of a message that quotes a whole object only the beginning is passed on", () => {
   const message = `Secret "a" is invalid: ${"x".repeat(100_000)}`;
+  expect(failureOf(new Error(message)).message).toHaveLength(1_000);
   const shown = failureOf(new ApiError(422, { message })).message;
   expect(message.startsWith(shown)).toBe(true);
   expect(shown.length).toBe(1_000);

@@ -18,7 +18,7 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof UnknownKind) return { final: false, reason: "UnknownKind", message: error.message };
   if (error instanceof ApiError) return apiFailure(error);
   // The connection broke or timed out: whether the write happened is not known, and applying again is harmless.
-  const message = error instanceof Error ? error.message : String(error);
+  const message = (error instanceof Error ? error.message : String(error)).slice(0, shownMessage);
   return { final: false, reason: "OutcomeUnknown", message };
 }
 

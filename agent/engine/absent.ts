@@ -1,6 +1,6 @@
 import { keysOf, type Stage } from "#agent/apply/order.ts";
 import { parseRefKey, refKey, refOf } from "#proto/object.ts";
-import type { Work } from "./apply-objects.ts";
+import type { Work } from "./work.ts";
 import type { Context } from "./context.ts";
 import type { ApplicationState } from "./model.ts";
 

@@ -1,7 +1,7 @@
 import { planPrune, type PruneBlocked } from "#agent/apply/prune.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { parseRefKey } from "#proto/object.ts";
-import { untilHealthy } from "./apply-objects.ts";
+import { untilHealthy } from "./wave-waits.ts";
 import type { Bundle } from "./bundles.ts";
 import { record, type Context } from "./context.ts";
 import { deleteAll } from "./delete-owned.ts";
