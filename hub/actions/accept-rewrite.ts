@@ -1,6 +1,6 @@
 import type { Actions } from "#hub/api/actions.ts";
 import { keptDropped } from "#hub/decide/rewrites.ts";
-import { refuse, type Refusal } from "#hub/loop/refusal.ts";
+import { refuse, type Refusal } from "./refusal.ts";
 import { recordBranch, type RecordStore } from "#hub/loop/records.ts";
 import type { Source } from "#hub/loop/sources.ts";
 import { describeStop, type Stop } from "#hub/loop/stops.ts";

@@ -1,15 +1,11 @@
 import { decide } from "#hub/decide/decide.ts";
 import { keyOf, type Decision, type Inputs, type Waiting } from "#hub/decide/inputs.ts";
 import { declaredInputs, deliveryOf } from "#hub/fleet/decide-inputs.ts";
-import { keepLastGood } from "#hub/fleet/last-good.ts";
 import { healthRulesOf } from "#hub/fleet/health-rules.ts";
 import type { Fleet } from "#hub/fleet/fleet.ts";
-import { fleetReader, type FleetReading } from "#hub/fleet/read.ts";
-import { maxProblems } from "#hub/fleet/document.ts";
-import { ContentRefused, fleetLimits } from "#hub/git/contents.ts";
-import { describeProblem, type FleetProblem } from "#hub/fleet/problem.ts";
 import type { DesiredStates, Draft } from "#hub/loop/desired.ts";
 import type { Evidence } from "#hub/loop/evidence.ts";
+import { createFleetHead, type FleetHeadParts, type FleetState } from "#hub/loop/fleet-head.ts";
 import type { Publisher } from "#hub/loop/publisher.ts";
 import type { RecordStore } from "#hub/loop/records.ts";
 import type { Receipts } from "#hub/loop/receipts.ts";
@@ -18,7 +14,7 @@ import type { Source } from "#hub/loop/sources.ts";
 import type { Traces } from "#hub/loop/traces.ts";
 import type { TrustStore } from "#hub/trust/trust.ts";
 import type { Clock } from "#lib/clock.ts";
-import { reasonOf, type Log } from "#lib/log.ts";
+import { reasonOf } from "#lib/log.ts";
 import { backoffMs } from "#lib/retry.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { EntryKey, RunEntry } from "#proto/desired-state.ts";
@@ -32,12 +28,7 @@ const decideRounds = 8;
 /** A clock this far behind the newest document would sign what agents refuse. */
 const clockBehindMs = 5 * 60_000;
 
-export type LoopParts = {
-  readonly fleetSource: Source;
-  readonly branch: string;
-  readonly folder: string;
-  /** Follows the repositories that a fleet names, and no others. */
-  readonly openSources: (fleet: Fleet) => Promise<void>;
+export type LoopParts = FleetHeadParts & {
   readonly sourceOf: (fleet: Fleet, application: ApplicationName) => Source | undefined;
   readonly records: RecordStore;
   readonly evidence: Evidence;
@@ -52,18 +43,12 @@ export type LoopParts = {
   /** After each round, while nothing is being published: drops what no document needs. */
   readonly sweep: () => Promise<void>;
   readonly clock: Clock;
-  readonly log: Log;
   readonly telemetry: Telemetry;
   readonly signal: AbortSignal;
 };
 
 /** What the last round saw, for those who look. */
-export type LoopState = {
-  readonly fleet: Fleet;
-  readonly fleetCommit: Revision | undefined;
-  readonly problems: readonly FleetProblem[];
-  readonly waiting: readonly Waiting[];
-};
+export type LoopState = FleetState & { readonly waiting: readonly Waiting[] };
 
 export type Loop = {
   /** Something happened: decide again. */
@@ -76,59 +61,25 @@ export type Loop = {
   readonly ended: Promise<void>;
 };
 
-const emptyFleet: Fleet = fleetReader()([]).fleet;
-
 /** fetched | reported | tick → decide → render what it needs → push the record → publish. */
 export function startLoop(parts: LoopParts): Loop {
   const { clock, log, signal, records, desired, renders } = parts;
-  const read = fleetReader();
-  let state: LoopState = { fleet: emptyFleet, fleetCommit: undefined, problems: [], waiting: [] };
-  /** A head whose folder cannot be read at all, so that it is not tried at each round. */
-  let refused: Revision | undefined;
-  /** Of the fleet's folder, as it was read last; undefined after one that could not be read. */
-  let readTree: string | undefined;
+  const fleetHead = createFleetHead(parts);
+  let waiting: readonly Waiting[] = [];
   let asked = true;
   let wake = (): void => undefined;
   let waiters: (() => void)[] = [];
 
-  const loadFleet = async (): Promise<void> => {
-    const head = parts.fleetSource.head(parts.branch);
-    if (head === undefined || head === state.fleetCommit || head === refused) return;
-    // Most commits of a repository that holds manifests too change none of the fleet's documents.
-    const tree = (await parts.fleetSource.mirror.objects(head, [parts.folder])).get(parts.folder);
-    if (tree !== undefined && tree === readTree) {
-      state = { ...state, fleetCommit: head };
-      return;
-    }
-    const reading = await readFleetAt(parts, head, read);
-    if (!reading.ok) {
-      refused = head;
-      readTree = undefined;
-      log.error(
-        { because: reading.problem.message },
-        "the fleet's folder cannot be read; everything is left as it was",
-      );
-      state = { ...state, problems: [reading.problem] };
-      return;
-    }
-    const { fleet, problems } = reading;
-    for (const problem of problems)
-      log.warn({ problem: describeProblem(problem) }, "a fleet document is left as it was");
-    readTree = tree;
-    state = { ...state, fleet: keepLastGood(fleet, state.fleet), fleetCommit: head, problems };
-    await parts.openSources(state.fleet);
-  };
-
   const refresh = async (): Promise<void> => {
-    await loadFleet();
+    await fleetHead.load();
     await records.load();
-    await parts.evidence.judge(state.fleet);
+    await parts.evidence.judge(fleetHead.now().fleet);
     // What was judged is the newest head, and so is what is decided from.
-    await loadFleet();
+    await fleetHead.load();
   };
 
   const inputs = (fleetCommit: Revision): Inputs => {
-    const { fleet } = state;
+    const { fleet } = fleetHead.now();
     const { rollouts, clusters } = records.now();
     return {
       ...declaredInputs(fleet),
@@ -155,14 +106,14 @@ export function startLoop(parts: LoopParts): Loop {
       const decision = decide(inputs(fleetCommit));
       const isWhole = decision.render.length === 0 && decision.examine.length === 0;
       if (isWhole || round === decideRounds) return decision;
-      await parts.trust.examine(decision.examine, state.fleet, fleetCommit);
+      await parts.trust.examine(decision.examine, fleetHead.now().fleet, fleetCommit);
       await renders.render(decision.render);
     }
   };
 
   const draftsOf = (decision: Decision, fleetCommit: Revision): Draft[] => {
     const position = { fleetCommit, recordCommit: records.now().commit };
-    const rulesOf = healthRulesOf(state.fleet);
+    const rulesOf = healthRulesOf(fleetHead.now().fleet);
     return [...decision.desired].flatMap(([cluster, entries]) => {
       const record = records.now().clusters.get(cluster);
       // What it was given came to light during this round: the next one knows what to make of it.
@@ -197,11 +148,11 @@ export function startLoop(parts: LoopParts): Loop {
 
   const round = async (): Promise<void> => {
     await refresh();
-    const { fleetCommit } = state;
+    const { fleet, fleetCommit } = fleetHead.now();
     if (fleetCommit === undefined) return;
     const stopped = parts.evidence.stopped();
     if (stopped !== undefined) {
-      state = { ...state, waiting: everywhere(state.fleet, stopped) };
+      waiting = everywhere(fleet, stopped);
       return;
     }
     const decision = await decided(fleetCommit);
@@ -209,10 +160,10 @@ export function startLoop(parts: LoopParts): Loop {
     records.note(decision.records, "now");
     records.note(decision.renamed, "soon");
     // What opened a gate is written down before anything goes through it; the fast path writes afterwards.
-    await records.save(gated(drafts, desired, state.fleet));
+    await records.save(gated(drafts, desired, fleetHead.now().fleet));
     await publish(drafts);
     // Also while the record cannot be written, people see what waits for what.
-    state = { ...state, waiting: decision.waiting };
+    waiting = decision.waiting;
     await records.save();
     await parts.evidence.save();
   };
@@ -248,7 +199,7 @@ export function startLoop(parts: LoopParts): Loop {
   };
   return {
     poke,
-    state: () => state,
+    state: () => ({ ...fleetHead.now(), waiting }),
     round: () =>
       new Promise((resolve) => {
         waiters.push(resolve);
@@ -257,27 +208,6 @@ export function startLoop(parts: LoopParts): Loop {
     refresh,
     ended: run(),
   };
-}
-
-type Reading = ({ readonly ok: true } & FleetReading) | { readonly ok: false; readonly problem: FleetProblem };
-
-/** A folder over a limit stops the fleet where it is; a link in it is one problem beside the others. */
-async function readFleetAt(
-  { fleetSource, folder }: LoopParts,
-  head: Revision,
-  read: ReturnType<typeof fleetReader>,
-): Promise<Reading> {
-  const problemOf = (message: string): FleetProblem => ({ file: folder || ".", line: 1, field: "", message });
-  const leftOut: FleetProblem[] = [];
-  try {
-    const leaveOut = (because: string): void => void leftOut.push(problemOf(because));
-    const files = await fleetSource.mirror.contents(head, folder, leaveOut, fleetLimits);
-    const { fleet, problems } = read(files);
-    return { ok: true, fleet, problems: [...problems, ...leftOut.slice(0, maxProblems)] };
-  } catch (error) {
-    if (!(error instanceof ContentRefused)) throw error;
-    return { ok: false, problem: problemOf(error.message) };
-  }
 }
 
 const everywhere = ({ applications }: Fleet, because: string): Waiting[] =>

@@ -1,4 +1,4 @@
-import { createActions } from "#hub/loop/actions.ts";
+import { createActions } from "#hub/actions/actions.ts";
 import { createApi, type ApiOptions } from "#hub/api/api.ts";
 import { actorOf } from "#hub/api/authorise.ts";
 import { observeHub } from "#hub/api/metrics.ts";
