@@ -202,6 +202,15 @@ test("validate warns of what kubectl would take, and is probably a mistake; warn
   expect((await folder.plumb("render", "shop", "-o", "name")).err).toContain("warning: apps/shop/slip.yaml:5: ");
 });
 
+test("validate warns of a namespace on what has none", async () => {
+  await using folder = await openFolder();
+  const role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a, namespace: shop}\n";
+  await folder.write({ "apps/shop/role.yaml": role });
+  expect((await folder.plumb("validate")).out).toContain(
+    "warning: apps/shop/role.yaml:1: ClusterRole a names the namespace shop, and its kind has none: it is taken off (Application shop for dev, dev-1)",
+  );
+});
+
 test("of what Kustomize reads, validate and render warn where it is written", async () => {
   await using folder = await openFolder();
   const document = (kind: string, name: string, spec: object): string =>

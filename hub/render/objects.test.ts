@@ -19,6 +19,23 @@ test("fills the Application's namespace in where a kind has one, and takes it of
   ).toEqual(["ConfigMap shop/a", "ConfigMap own/a", "Namespace shop"]);
 });
 
+test("K8 a namespace that is taken off is told, where it was written", () => {
+  const told: string[] = [];
+  const text = `apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: other, namespace: wrong}`;
+  objectsOf([{ path: "deploy/a.yaml", bytes: Buffer.from(text) }], "shop", {
+    doubt: (sentence) => told.push(sentence),
+  });
+  expect(told).toEqual([
+    "deploy/a.yaml:4: Namespace other names the namespace wrong, and its kind has none: it is taken off",
+  ]);
+});
+
 test("asks the CRD in the bundle whether its kind has a namespace", () => {
   const crd = (scope: string): string =>
     `apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: x.example.dev}\nspec: {group: example.dev, scope: ${scope}, names: {kind: X}}\n---\napiVersion: example.dev/v1\nkind: X\nmetadata: {name: a}`;

@@ -21,6 +21,14 @@ export type Placed = {
   readonly doubts: readonly string[];
 };
 
+export type ObjectsOptions = {
+  /** Custom kinds that have no namespace, as group/Kind. */
+  readonly clusterScoped?: readonly string[];
+  readonly read?: typeof placedIn;
+  /** Is told what is probably a mistake, and only shows once it is known which kinds have namespaces. */
+  readonly doubt?: (sentence: string) => void;
+};
+
 /**
  * The objects of plain manifests: Lists flattened, what no desired state may hold taken off (nulls, status), Secret
  * stringData turned into data, a missing namespace filled in. Throws YamlProblem, naming file, line and field.
@@ -28,11 +36,11 @@ export type Placed = {
 export function objectsOf(
   files: readonly ManifestFile[],
   namespace: string,
-  options: { readonly clusterScoped?: readonly string[]; readonly read?: typeof placedIn } = {},
+  options: ObjectsOptions = {},
 ): KubeObject[] {
   const written = files.flatMap(options.read ?? placedIn);
   const scopes = customScopes(written, options.clusterScoped ?? []);
-  const placed = written.map((one) => ({ ...one, object: inNamespace(one, namespace, scopes) }));
+  const placed = written.map((one) => ({ ...one, object: inNamespace(one, namespace, scopes, options.doubt) }));
   refuseTwice(placed);
   return placed.map(({ object }) => object);
 }
@@ -196,13 +204,22 @@ function customScopes(placed: readonly Placed[], clusterScoped: readonly string[
   ]);
 }
 
-function inNamespace({ object, file, line }: Placed, namespace: string, scopes: Map<string, boolean>): KubeObject {
+function inNamespace(
+  { object, file, line }: Placed,
+  namespace: string,
+  scopes: Map<string, boolean>,
+  doubt: ObjectsOptions["doubt"],
+): KubeObject {
   const ref = refOf(object);
   const namespaced = scopes.get(`${ref.group}/${ref.kind}`) ?? !isClusterScoped(ref);
   if (!namespaced) {
     if (!("namespace" in object.metadata)) return object;
-    const { namespace: _namespace, ...metadata } = object.metadata;
-    return { ...object, metadata };
+    const { namespace: written, ...metadata } = object.metadata;
+    const cut = { ...object, metadata };
+    doubt?.(
+      `${file}:${line}: ${describeRef(refOf(cut))} names the namespace ${written}, and its kind has none: it is taken off`,
+    );
+    return cut;
   }
   if (ref.namespace !== "") return object;
   if (namespace === "")

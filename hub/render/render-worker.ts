@@ -34,7 +34,12 @@ function render(target: RenderTarget, contentSecret: Uint8Array): Rendered | Ren
         noted.push(...placed.flatMap(({ doubts }) => doubts));
         return placed;
       };
-      const all = objectsOf(whole, namespace, { clusterScoped, read: noting });
+      const all = objectsOf(whole, namespace, {
+        clusterScoped,
+        read: noting,
+        // Whoever uses a chart cannot mend it.
+        ...(target.isRelease ? {} : { doubt: (sentence) => noted.push(sentence) }),
+      });
       return withoutIdleHooks(markOnce(all, target.once ?? []));
     };
     const { files, used } = prepared(target);
