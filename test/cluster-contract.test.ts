@@ -148,6 +148,24 @@ describe.each([
     expect(seen[1]).toMatchObject({ object: { data: { a: "2" }, metadata: { uid: labelled.metadata.uid } } });
   });
 
+  test("lists and watches by field", async () => {
+    const { agent } = use();
+    const kind = await kindOf(agent, "v1", "ConfigMap");
+    await agent.apply(configMap(place, "chosen", { a: "1" }));
+    const selection = { namespace: place, fieldSelector: "metadata.name=chosen" };
+    const { items, resourceVersion } = await agent.list(kind, selection);
+    expect(items.map(({ metadata }) => metadata.name)).toEqual(["chosen"]);
+    await agent.apply(configMap(place, "another", { a: "1" }));
+    await agent.apply(configMap(place, "chosen", { a: "2" }));
+    const stop = new AbortController();
+    for await (const event of agent.watch(kind, resourceVersion, { ...selection, signal: stop.signal })) {
+      if (event.type === "BOOKMARK") continue;
+      expect(event).toMatchObject({ type: "MODIFIED", object: { metadata: { name: "chosen" }, data: { a: "2" } } });
+      break;
+    }
+    stop.abort();
+  });
+
   test("deletes one very object, and says gone for any other", async () => {
     const { agent, person } = use();
     const first = await agent.apply(configMap(place, "mortal", {}));

@@ -101,8 +101,9 @@ function clusterOn(transport: Transport, kinds: Kinds, options: KubernetesOption
         found(named(address), async (path) => objectOf(await transport.call({ method: "GET", path, signal })), signal),
       ),
     list: (kind, selection = {}) => listAll(transport, kind, selection).catch(doubting(typeOf(kind))),
-    watch(kind, resourceVersion, { namespace, labelSelector, signal } = {}) {
-      const query = { watch: "true", allowWatchBookmarks: "true", resourceVersion, ...selector(labelSelector) };
+    watch(kind, resourceVersion, selection = {}) {
+      const { namespace, signal } = selection;
+      const query = { watch: "true", allowWatchBookmarks: "true", resourceVersion, ...selectors(selection) };
       const open = (either: AbortSignal): Promise<AsyncIterable<Uint8Array>> =>
         transport
           .stream({ method: "GET", path: collectionPath(kind, namespace), query, signal: either })
@@ -140,11 +141,8 @@ function clusterOn(transport: Transport, kinds: Kinds, options: KubernetesOption
   };
 }
 
-async function listAll(
-  transport: Transport,
-  kind: KindInfo,
-  { namespace, labelSelector, fieldSelector, limit, signal }: Selection,
-): Promise<ObjectList> {
+async function listAll(transport: Transport, kind: KindInfo, selection: Selection): Promise<ObjectList> {
+  const { namespace, limit, signal } = selection;
   const items: KubeObject[] = [];
   let page = "";
   for (;;) {
@@ -155,8 +153,7 @@ async function listAll(
         query: {
           limit: String(limit ?? pageLimit),
           ...(page === "" ? {} : { continue: page }),
-          ...selector(labelSelector),
-          ...(fieldSelector === undefined ? {} : { fieldSelector }),
+          ...selectors(selection),
         },
         signal,
       })
@@ -190,8 +187,10 @@ const typeOf = (kind: KindInfo): { apiVersion: string; kind: string } => ({
 });
 const notServed = ({ apiVersion, kind }: { apiVersion: string; kind: string }, cause?: unknown): UnknownKind =>
   new UnknownKind(`the API server does not serve ${apiVersion} ${kind}`, { cause });
-const selector = (labelSelector: string | undefined): Record<string, string> =>
-  labelSelector === undefined ? {} : { labelSelector };
+const selectors = ({ labelSelector, fieldSelector }: Selection): Record<string, string> => ({
+  ...(labelSelector === undefined ? {} : { labelSelector }),
+  ...(fieldSelector === undefined ? {} : { fieldSelector }),
+});
 const objectOf = (answer: Json): KubeObject => answer as unknown as KubeObject;
 const named = ({ apiVersion, kind, namespace, name }: ObjectAddress): Named => ({
   apiVersion,
