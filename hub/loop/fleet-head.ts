@@ -22,6 +22,8 @@ export type FleetState = {
   readonly fleet: Fleet;
   readonly fleetCommit: Revision | undefined;
   readonly problems: readonly FleetProblem[];
+  /** The newest commit, also where its documents cannot be read: of it are the manifests that lie beside them. */
+  readonly newest: Revision | undefined;
 };
 
 export type FleetHead = {
@@ -33,7 +35,7 @@ export type FleetHead = {
 export function createFleetHead(parts: FleetHeadParts): FleetHead {
   const { fleetSource, branch, folder, log } = parts;
   const read = fleetReader();
-  let state: FleetState = { fleet: fleetReader()([]).fleet, fleetCommit: undefined, problems: [] };
+  let state: FleetState = { fleet: fleetReader()([]).fleet, fleetCommit: undefined, problems: [], newest: undefined };
   /** A head whose folder cannot be read at all, so that it is not tried at each round. */
   let refused: Revision | undefined;
   /** Of the fleet's folder, as it was read last; undefined after one that could not be read. */
@@ -43,11 +45,15 @@ export function createFleetHead(parts: FleetHeadParts): FleetHead {
     now: () => state,
     async load() {
       const head = fleetSource.head(branch);
-      if (head === undefined || head === state.fleetCommit || head === refused) return;
+      if (head === undefined) return;
+      if (head === state.fleetCommit || head === refused) {
+        state = { ...state, newest: head };
+        return;
+      }
       // Most commits of a repository that holds manifests too change none of the fleet's documents.
       const tree = (await fleetSource.mirror.objects(head, [folder])).get(folder);
       if (tree !== undefined && tree === readTree) {
-        state = { ...state, fleetCommit: head };
+        state = { ...state, fleetCommit: head, newest: head };
         return;
       }
       const reading = await readFleetAt(parts, head, read);
@@ -58,14 +64,14 @@ export function createFleetHead(parts: FleetHeadParts): FleetHead {
           { because: reading.problem.message },
           "the fleet's folder cannot be read; everything is left as it was",
         );
-        state = { ...state, problems: [reading.problem] };
+        state = { ...state, problems: [reading.problem], newest: head };
         return;
       }
       const { fleet, problems } = reading;
       for (const problem of problems)
         log.warn({ problem: describeProblem(problem) }, "a fleet document is left as it was");
       readTree = tree;
-      state = { fleet: keepLastGood(fleet, state.fleet), fleetCommit: head, problems };
+      state = { fleet: keepLastGood(fleet, state.fleet), fleetCommit: head, problems, newest: head };
       await parts.openSources(state.fleet);
     },
   };

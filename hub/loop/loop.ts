@@ -16,6 +16,7 @@ import type { TrustStore } from "#hub/trust/trust.ts";
 import type { Clock } from "#lib/clock.ts";
 import { reasonOf } from "#lib/log.ts";
 import { backoffMs } from "#lib/retry.ts";
+import { serial } from "#lib/serial.ts";
 import type { Telemetry } from "#lib/telemetry.ts";
 import type { EntryKey, RunEntry } from "#proto/desired-state.ts";
 import type { ApplicationName, ClusterId, Revision } from "#proto/ids.ts";
@@ -48,12 +49,17 @@ export type LoopParts = FleetHeadParts & {
 };
 
 /** What the last round saw, for those who look. */
-export type LoopState = FleetState & { readonly waiting: readonly Waiting[] };
+export type LoopState = Omit<FleetState, "newest"> & { readonly waiting: readonly Waiting[] };
+
+/** What one round decides from. */
+type Read = Pick<FleetState, "fleet"> & { readonly fleetCommit: Revision; readonly newest: Revision };
 
 export type Loop = {
   /** Something happened: decide again. */
   poke(): void;
   state(): LoopState;
+  /** From which is decided: it stays the same for a whole round, whatever is read meanwhile. */
+  deciding(): Fleet;
   /** Resolves after a round that began after this call. */
   round(): Promise<void>;
   /** Reads the fleet and the record, without deciding. */
@@ -65,21 +71,24 @@ export type Loop = {
 export function startLoop(parts: LoopParts): Loop {
   const { clock, log, signal, records, desired, renders } = parts;
   const fleetHead = createFleetHead(parts);
+  const alone = serial();
+  let deciding = fleetHead.now().fleet;
   let waiting: readonly Waiting[] = [];
   let asked = true;
   let wake = (): void => undefined;
   let waiters: (() => void)[] = [];
 
-  const refresh = async (): Promise<void> => {
-    await fleetHead.load();
-    await records.load();
-    await parts.evidence.judge(fleetHead.now().fleet);
-    // What was judged is the newest head, and so is what is decided from.
-    await fleetHead.load();
-  };
+  /** One at a time: who began earlier must not end with less than is known already. */
+  const refresh = (): Promise<void> =>
+    alone(async () => {
+      await fleetHead.load();
+      await records.load();
+      await parts.evidence.judge(fleetHead.now().fleet);
+      // What was judged is the newest head, and so is what is decided from.
+      await fleetHead.load();
+    });
 
-  const inputs = (fleetCommit: Revision): Inputs => {
-    const { fleet } = fleetHead.now();
+  const inputs = ({ fleet, fleetCommit, newest }: Read): Inputs => {
     const { rollouts, clusters } = records.now();
     return {
       ...declaredInputs(fleet),
@@ -93,27 +102,29 @@ export function startLoop(parts: LoopParts): Loop {
       trust: (ask) => parts.trust.answer(ask, fleet, fleetCommit),
       head: (application, follow) => {
         const source = parts.sourceOf(fleet, application);
-        return source && parts.evidence.at(source, follow);
+        const at = source && parts.evidence.at(source, follow);
+        // What was pushed since comes with the documents that came with it.
+        return source === parts.fleetSource && follow === parts.branch && typeof at === "string" ? newest : at;
       },
       rendered: (target) => renders.outcome(target),
       delivery: (key, cluster) => deliveryOf(fleet, key, cluster),
     };
   };
 
-  const decided = async (fleetCommit: Revision): Promise<Decision> => {
+  const decided = async (read: Read): Promise<Decision> => {
     parts.trust.retry();
     for (let round = 1; ; round += 1) {
-      const decision = decide(inputs(fleetCommit));
+      const decision = decide(inputs(read));
       const isWhole = decision.render.length === 0 && decision.examine.length === 0;
       if (isWhole || round === decideRounds) return decision;
-      await parts.trust.examine(decision.examine, fleetHead.now().fleet, fleetCommit);
+      await parts.trust.examine(decision.examine, read.fleet, read.fleetCommit);
       await renders.render(decision.render);
     }
   };
 
-  const draftsOf = (decision: Decision, fleetCommit: Revision): Draft[] => {
+  const draftsOf = (decision: Decision, { fleet, fleetCommit }: Read): Draft[] => {
     const position = { fleetCommit, recordCommit: records.now().commit };
-    const rulesOf = healthRulesOf(fleetHead.now().fleet);
+    const rulesOf = healthRulesOf(fleet);
     return [...decision.desired].flatMap(([cluster, entries]) => {
       const record = records.now().clusters.get(cluster);
       // What it was given came to light during this round: the next one knows what to make of it.
@@ -148,19 +159,21 @@ export function startLoop(parts: LoopParts): Loop {
 
   const round = async (): Promise<void> => {
     await refresh();
-    const { fleet, fleetCommit } = fleetHead.now();
-    if (fleetCommit === undefined) return;
+    const { fleet, fleetCommit, newest } = fleetHead.now();
+    if (fleetCommit === undefined || newest === undefined) return;
+    const read: Read = { fleet, fleetCommit, newest };
+    deciding = fleet;
     const stopped = parts.evidence.stopped();
     if (stopped !== undefined) {
       waiting = everywhere(fleet, stopped);
       return;
     }
-    const decision = await decided(fleetCommit);
-    const drafts = draftsOf(decision, fleetCommit);
+    const decision = await decided(read);
+    const drafts = draftsOf(decision, read);
     records.note(decision.records, "now");
     records.note(decision.renamed, "soon");
     // What opened a gate is written down before anything goes through it; the fast path writes afterwards.
-    await records.save(gated(drafts, desired, fleetHead.now().fleet));
+    await records.save(gated(drafts, desired, fleet));
     await publish(drafts);
     // Also while the record cannot be written, people see what waits for what.
     waiting = decision.waiting;
@@ -200,6 +213,7 @@ export function startLoop(parts: LoopParts): Loop {
   return {
     poke,
     state: () => ({ ...fleetHead.now(), waiting }),
+    deciding: () => deciding,
     round: () =>
       new Promise((resolve) => {
         waiters.push(resolve);

@@ -11,7 +11,7 @@ import { openSealedStore, type SealedStore } from "#hub/render/sealed-store.ts";
 import { openTools, type Tools } from "#hub/render/tools.ts";
 import { reasonOf } from "#lib/log.ts";
 import type { Git } from "./git.ts";
-import { fleetOf, type Term } from "./term.ts";
+import { decidingOf, fleetOf, type Term } from "./term.ts";
 
 /** A few hundred of the largest charts, or all of a common fleet; what does not fit is rendered again. */
 const keptRenderings = { bytes: 512 * 1024 * 1024, files: 20_000 };
@@ -42,8 +42,8 @@ export async function openRendering(term: Term, { sources, records }: Git): Prom
     kept: keepRenderings(
       await openKept(term, "renderings", keptRenderings, "a kept rendering cannot be used; it is made again"),
     ),
-    fleet: () => fleetOf(term),
-    source: (application) => sources.of(fleetOf(term), application),
+    fleet: () => decidingOf(term),
+    source: (application) => sources.of(decidingOf(term), application),
     renderer,
     tools,
     log,

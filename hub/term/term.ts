@@ -66,3 +66,6 @@ const nothing: Fleet = readFleet([]).fleet;
 
 /** As it was read last; empty before it was. */
 export const fleetOf = ({ later }: Term): Fleet => later.loop?.state().fleet ?? nothing;
+
+/** From which the loop decides: what is rendered is for that, whatever is read meanwhile. */
+export const decidingOf = ({ later }: Term): Fleet => later.loop?.deciding() ?? nothing;
