@@ -56,6 +56,29 @@ describe.each(["simulated", "real"])("deletions on the %s API server", (which) =
     },
   );
 
+  test("what is stuck on its way out without our label is asked for ever more rarely, and made again once it is gone", async () => {
+    await using world = await open();
+    const a = settings(world, "a");
+    await world.take(run(world, [a]));
+    const uid = await uidOf(world, a);
+    await world.edit(a, { "metadata.finalizers": ["test.plumbline.dev/held"] });
+    await world.delete(a);
+    const asked = async (): Promise<number> => (await world.requests())["get configmaps"] ?? 0;
+    const before = await asked();
+    await world.edit(a, { "metadata.labels": {} });
+    await world.until(async () => (await asked()) > before);
+    for (let second = 0; second < 600; second += 1) {
+      await world.clock.advance(1_000);
+      await world.engine.settled();
+    }
+    expect((await asked()) - before).toBeLessThanOrEqual(40);
+    await world.edit(a, { "metadata.finalizers": [] });
+    await world.until(async () => {
+      await world.clock.advance(1_000);
+      return ![undefined, uid].includes(await uidOf(world, a));
+    });
+  });
+
   test.each([
     ["kustomize.toolkit.fluxcd.io/prune", "disabled"],
     ["plumbline.dev/prune", "never"],

@@ -17,6 +17,7 @@ export type Again = number | undefined;
 
 /** First wait after what failed for a passing reason; the caller doubles nothing: the next failure says again. */
 export const retryMs = 1_000;
+const longestRetryMs = 60_000;
 
 /** An object that differs, and all that is needed to make it right. */
 export type Case = Found & {
@@ -88,7 +89,7 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
   // A finished Job that is cleaned away is no drift.
   if (there === undefined && owned.done === true) return undefined;
   if (there === undefined) return { ...base, seen: undefined, kind: DriftKind.DELETED, comparison: undefined };
-  if (there.metadata.deletionTimestamp !== undefined) return retryMs;
+  if (there.metadata.deletionTimestamp !== undefined) return untilGoneMs(there.metadata.deletionTimestamp, seenAtMs);
   // Made anew by somebody, who knows nothing of our label: another object, whoever's.
   if (isHidden(context, there))
     return caseWith(there, isAnother(owned, there) ? DriftKind.REPLACED : DriftKind.LABEL_REMOVED);
@@ -96,6 +97,12 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
   const isAsKnown = found.comparison === "same" && tracked.episode === undefined;
   const isToStrip = isStripped(run.delivery) && foreignOf(context, key, owned, run.delivery, there).length > 0;
   return isAsKnown && !isToStrip && !mayOwnAgain(context, key, owned, desired.object) ? undefined : found;
+}
+
+/** What is on its way out without our label is asked for: after a quarter of the time that it has taken, for it may take days. */
+function untilGoneMs(deletionTimestamp: string, nowMs: number): number {
+  const leavingForMs = nowMs - Date.parse(deletionTimestamp);
+  return Math.min(Math.max(retryMs, leavingForMs / 4), longestRetryMs);
 }
 
 /** Without our label no watch tells of it. */
