@@ -2,13 +2,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, expect, test } from "vitest";
 import { createKeys } from "#agent/enrol/join.ts";
 import { Journal } from "#agent/report/journal.ts";
-import { openReport } from "#agent/report/report.ts";
+import { openReport, type Report } from "#agent/report/report.ts";
 import { startAgents, type Agents } from "#hub/agents/agents.ts";
 import type { SessionHandler } from "#hub/agents/session.ts";
 import { createAuthority, openAuthority, requestedKey, type Authority } from "#hub/identity/authority.ts";
 import { systemClock } from "#lib/clock.ts";
 import { silentLog } from "#lib/log.ts";
 import { openTelemetry } from "#lib/telemetry.ts";
+import { ApplicationStatus } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { clusterId } from "#proto/ids.ts";
 
 // An agent's report over real gRPC and TLS, to hubs that come and go.
@@ -23,18 +24,27 @@ beforeAll(async () => {
   ({ certificatePem } = await authority.issueClient(keys.csrPem, cluster, Date.now()));
 });
 
-type Hub = AsyncDisposable & { readonly address: string; readonly heard: bigint[] };
+type Hub = AsyncDisposable & {
+  readonly address: string;
+  readonly heard: bigint[];
+  /** The newest reason of each Application. */
+  readonly said: Map<string, string>;
+};
 
-/** A hub that knows of nothing before; `keep`: until it resolves, an event is not acknowledged. */
+/** A hub that knows of nothing before; `keep`: until it resolves, an event is not acknowledged, and no more is read. */
 async function startHub(keep: () => Promise<void> = () => Promise.resolve()): Promise<Hub> {
   const heard: bigint[] = [];
+  const said = new Map<string, string>();
   const handler: SessionHandler = {
     hello: () => Promise.resolve({ sendFullReport: true, acknowledgedSequence: 0n }),
     event: async (_cluster, { sequence }) => {
       heard.push(sequence);
       await keep();
     },
-    status: () => Promise.resolve(),
+    status: async (_cluster, { application, reason }) => {
+      said.set(application, reason);
+      await keep();
+    },
     statusEnd: () => Promise.resolve(),
     heard: () => undefined,
     gone: () => undefined,
@@ -54,17 +64,28 @@ async function startHub(keep: () => Promise<void> = () => Promise.resolve()): Pr
     log: silentLog,
     telemetry: await openTelemetry("test", undefined),
   });
-  return { address: `127.0.0.1:${agents.port}`, heard, [Symbol.asyncDispose]: () => agents[Symbol.asyncDispose]() };
+  return {
+    address: `127.0.0.1:${agents.port}`,
+    heard,
+    said,
+    [Symbol.asyncDispose]: () => agents[Symbol.asyncDispose](),
+  };
 }
 
+type Reporting = AsyncDisposable & Pick<Report, "status">;
+
 /** Reports to whatever hub `hub` names by then. */
-function report(journal: Journal, hub: () => string): AsyncDisposable {
+function report(
+  journal: Journal,
+  hub: () => string,
+  statuses: () => readonly ApplicationStatus[] = () => [],
+): Reporting {
   const life = new AbortController();
   const reporting = openReport({
     access: () => ({ hub: hub(), caPem: authority.certificatePem, certificatePem, tlsKeyPem: keys.tlsKeyPem }),
     hello: () => Promise.resolve({ agentVersion: "0.1.0", kubernetesVersion: "v1.36.3", envelope: new Uint8Array() }),
     journal,
-    statuses: () => [],
+    statuses,
     onFullReport: () => undefined,
     onWelcome: () => undefined,
     onGeneration: () => undefined,
@@ -75,6 +96,7 @@ function report(journal: Journal, hub: () => string): AsyncDisposable {
   });
   journal.recorded = () => reporting.event();
   return {
+    status: (status) => reporting.status(status),
     async [Symbol.asyncDispose]() {
       life.abort(new Error("the test is over"));
       await reporting.ended;
@@ -162,4 +184,23 @@ test("a hub that stops has stopped when what it has in hand is kept, and not bef
   expect(await Promise.race([stopped, sleep(1_000, "in hand")])).toBe("in hand");
   kept.resolve();
   expect(await stopped).toBe("stopped");
+});
+
+test("what changes while a hub that knows of nothing is told everything is told after it, and not lost", async () => {
+  // More than a stream takes before it waits for its reader.
+  const names = Array.from({ length: 200 }, (_, n) => `app-${n}`);
+  // So much of each that the hub's side of the connection is full long before the last.
+  const status = (application: string, reason: string): ApplicationStatus =>
+    ApplicationStatus.fromPartial({ application, reason, prunePlan: "x".repeat(10_000) });
+  const on = Promise.withResolvers<void>();
+  await using hub = await startHub(() => on.promise);
+  await using reporting = report(
+    new Journal(1_000, Date.now),
+    () => hub.address,
+    () => names.map((name) => status(name, "before")),
+  );
+  await until(() => hub.said.size > 0);
+  reporting.status(status("app-0", "after"));
+  on.resolve();
+  await until(() => hub.said.size === names.length && hub.said.get("app-0") === "after");
 });

@@ -170,9 +170,10 @@ export function openReport(options: ReportOptions): Report {
     options.log.info({ session: String(granted.sessionEpoch) }, "reporting to the hub");
     if (granted.sendFullReport) {
       options.onFullReport();
+      // What is in it need not be told besides; what changes while it is being sent is told after it.
+      changed.clear();
       for (const status of options.statuses()) await stream.send({ body: { $case: "status", value: status } });
       await stream.send({ body: { $case: "statusEnd", value: {} } });
-      changed.clear();
     }
     let nonce = 0n;
     let pingAt = options.clock.monotonic();
