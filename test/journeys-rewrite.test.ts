@@ -69,11 +69,15 @@ const levelOf = async (name: string): Promise<unknown> => {
 const row = async (name: string): Promise<StatusRow | undefined> =>
   (await world.status()).rows.find(({ application }) => application === name);
 const reasons = async (name: string): Promise<string> => (await row(name))?.reasons.join("\n") ?? "";
-const becomes = (name: string, level: string): Promise<void> =>
-  world.until(`${name} to be ${level}`, async () => {
-    const { settled, clusters } = (await row(name))!;
-    return (await levelOf(name)) === level && settled === clusters && clusters === 1;
+/** Of the newest commit, and written down as applied: what the hub knew of the one before says nothing. */
+async function becomes(name: "shop" | "local", level: string): Promise<void> {
+  const head = await world.git.git(name === "shop" ? "shop" : "fleet", ["rev-parse", "main"]);
+  await world.until(`${name} to be ${level}`, async () => {
+    const { settled, clusters, revisions } = (await row(name))!;
+    const isNewest = revisions.length === 1 && revisions[0]!.revision === head;
+    return isNewest && settled === clusters && clusters === 1 && (await levelOf(name)) === level;
   });
+}
 const says = (name: string, text: string): Promise<void> =>
   world.until(`${name} to say ${text}`, async () => (await reasons(name)).includes(text));
 /** Of the agent, but for its journal: a hub may be rebuilt before it has heard the last receipt. */

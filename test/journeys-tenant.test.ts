@@ -62,6 +62,18 @@ const running = async (name: string) => {
   return told.running.find(({ application }) => application === name);
 };
 
+/** The server reads rights from a cache of its own, a moment after they were given: what is refused before then is refused for good. */
+async function untilAllowed(user: string, verb: string, namespace: string, resource: string, name = ""): Promise<void> {
+  await using raw = openTransport(await kubeconfigAccess(plane.adminKubeconfig));
+  const path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+  const spec = { user, resourceAttributes: { verb, namespace, resource, name } };
+  const body = { apiVersion: "authorization.k8s.io/v1", kind: "SubjectAccessReview", spec };
+  await world.until(`${user} to be allowed to ${verb} ${resource}`, async () => {
+    const answer = (await raw.call({ method: "POST", path, body })) as { status: { allowed: boolean } };
+    return answer.status.allowed;
+  });
+}
+
 /** As the kubelet gives it to the agent's Pod. */
 async function tokenKubeconfig(): Promise<string> {
   await using raw = openTransport(await kubeconfigAccess(plane.adminKubeconfig));
@@ -114,6 +126,13 @@ test("what register prints for a tenant is accepted as it is, and its agent join
   await kubectl.ended;
   expect(kubectl.log()).toContain("deployment.apps/plumbline-agent created");
   expect(kubectl.child.exitCode).toBe(0);
+  await untilAllowed(agentUser, "create", "plumbline-agent", "secrets");
+  await untilAllowed(agentUser, "impersonate", "plumbline-agent", "serviceaccounts", "plumbline-deployer");
+  await untilAllowed(agentUser, "impersonate", "shop", "serviceaccounts", "modest");
+  for (const place of ["shop", "team"]) {
+    await untilAllowed(agentUser, "watch", place, "configmaps");
+    await untilAllowed(deployer, "patch", place, "configmaps");
+  }
   kubeconfig = await tokenKubeconfig();
   const answer = await world.ask<RegisterAnswer>("cluster", "register", "eu-1", ...limits);
   const token = /--token (\S+)/.exec(answer.joinCommand)![1]!;
@@ -185,6 +204,7 @@ test("an Application with a ServiceAccount of its own can do what that one can, 
   const subjects = [{ kind: "ServiceAccount", ...metadata }];
   const roleRef = { apiGroup: rbac, kind: "Role", name: "modest" };
   await people.apply({ apiVersion: `${rbac}/v1`, kind: "RoleBinding", metadata, roleRef, subjects });
+  await untilAllowed("system:serviceaccount:shop:modest", "patch", "shop", "configmaps");
   await push({
     "fleet/small.yaml": application("small", "shop", { serviceAccount: "modest" }),
     "deploy/small/b.yaml": manifests.configMap("b", { level: "info" }),

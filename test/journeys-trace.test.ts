@@ -77,7 +77,7 @@ test("J11 one trace holds commit, render, publish and the applies of both cluste
       .filter(({ name }) => name === "hub.enrol")
       .map(({ parentId, traceId }) => ({ traceId, parent: otlp.spans().find(({ spanId }) => spanId === parentId) }));
   await world.until("the enrolments", () =>
-    Promise.resolve(enrolments().filter(({ parent }) => parent !== undefined).length >= 4),
+    Promise.resolve(enrolments().length >= 4 && enrolments().every(({ parent }) => parent !== undefined)),
   );
   for (const { traceId, parent } of enrolments()) expect(parent).toMatchObject({ name: "agent.enrol", traceId });
 

@@ -38,6 +38,8 @@ test("J1 a Namespace, a Deployment and a Service that were pushed reach a cluste
     "the Deployment",
     async () => (await trio.get("dev", "apps/v1", "Deployment", "seed", "web")) !== undefined,
   );
+  // What is counted next has no write of this one in it.
+  await trio.applied("dev", "seed");
   expect((await trio.get("dev", "v1", "Namespace", "", "seed"))?.metadata.labels).toMatchObject({
     "plumbline.dev/agent": clusterOf("dev"),
   });
@@ -75,24 +77,25 @@ test("J3 a hand edit, a deletion and a scale are healed and reported with field,
   });
   const place = inside("heal", "dev");
   const { world } = trio;
-  await world.until(
-    "the Deployment",
-    async () => (await trio.get("dev", "apps/v1", "Deployment", place, "web")) !== undefined,
-  );
+  await trio.applied("dev", "heal");
   const episodes = async () => (await world.drift()).filter(({ application }) => application === "heal");
+  const healed = async (count: number): Promise<boolean> => {
+    const told = await episodes();
+    return told.length === count && told.every(({ state }) => state === "healed");
+  };
 
   const edited = (await trio.get("dev", "v1", "ConfigMap", place, "settings"))!;
   await trio.people.dev.replace({ ...edited, data: { level: "debug" } });
-  await world.until("the edit to be told", async () => (await episodes()).length === 1);
+  await world.until("the edit to be told", () => healed(1));
   const web = (await trio.get("dev", "apps/v1", "Deployment", place, "web"))!;
   await trio.people.dev.replace({ ...web, spec: { ...(web["spec"] as object), replicas: 9 } });
-  await world.until("the scale to be told", async () => (await episodes()).length === 2);
+  await world.until("the scale to be told", () => healed(2));
   const gone = (await trio.get("dev", "v1", "ConfigMap", place, "settings"))!;
   await trio.people.dev.delete(
     { apiVersion: "v1", group: "", kind: "ConfigMap", namespace: place, name: "settings" },
     { uid: gone.metadata.uid! },
   );
-  await world.until("the deletion to be told", async () => (await episodes()).length === 3);
+  await world.until("the deletion to be told", () => healed(3));
 
   expect(await readSettings("dev", "heal")).toEqual({ level: "info" });
   expect(
@@ -124,8 +127,11 @@ test("J4 J5 a revision goes from dev to staging to prod as commits, gated by rec
   const { world } = trio;
   const first = await trio.deploy("walk", files("one"));
   await trio.settled("dev", "walk", first);
+  // Who names no revision asks for what is proved.
+  await trio.proved("dev", "walk", first);
   await world.ask("promote", "staging", "walk", "--reason", "it works in dev");
   await trio.settled("staging", "walk", first);
+  await trio.proved("staging", "walk", first);
   await world.ask("promote", "prod", "walk");
   await trio.settled("prod", "walk", first);
 

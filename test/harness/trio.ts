@@ -2,7 +2,8 @@ import { kubeconfigAccess } from "#agent/cluster/access.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import { groupOf, type KubeObject } from "#proto/object.ts";
-import type { StatusRow } from "#proto/api.ts";
+import { recordBranch } from "#hub/loop/records.ts";
+import type { ClusterAnswer, StatusRow } from "#proto/api.ts";
 import { isOfJournal, type AuditedRequest } from "#test/harness/audit-log.ts";
 import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
 import { application, environment } from "#test/harness/manifests.ts";
@@ -26,6 +27,10 @@ export type Trio = AsyncDisposable & {
     spec?: object,
   ): Promise<string>;
   row(stage: Stage, name: string): Promise<StatusRow | undefined>;
+  /** Until the stage's agent has applied it, and written down that it has: it need not be healthy. */
+  applied(stage: Stage, name: string): Promise<void>;
+  /** Until the record says that the stage's receipts prove this revision: a moment after its clusters are seen to be healthy. */
+  proved(stage: Stage, name: string, revision: string): Promise<void>;
   /** Until every cluster of the stage runs this revision, healthy. */
   settled(stage: Stage, name: string, revision?: string): Promise<void>;
   get(stage: Stage, apiVersion: string, kind: string, namespace: string, name: string): Promise<KubeObject | undefined>;
@@ -106,6 +111,15 @@ export async function startTrio(options: WorldOptions = {}): Promise<Trio> {
       return world.git.commit("fleet", "main", changes, `${name} changes`);
     },
     row,
+    applied: (stage, name) =>
+      world.until(`${name} to be applied in ${stage}`, async () => {
+        const { running } = await world.ask<ClusterAnswer>("cluster", "show", clusterOf(stage));
+        return running.some(({ application, phase }) => application === name && phase === "Applied");
+      }),
+    proved: (stage, name, revision) =>
+      world.until(`${name} to be proved in ${stage}`, async () =>
+        (await world.git.git("fleet", ["show", `${recordBranch}:record/${stage}/${name}.yaml`])).includes(revision),
+      ),
     settled: (stage, name, revision) =>
       world.until(`${name} to settle in ${stage}`, async () => {
         const found = await row(stage, name);
