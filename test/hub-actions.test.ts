@@ -12,10 +12,11 @@ import { createIdentity, loadIdentity, saveIdentity } from "#hub/identity/identi
 import { createActions } from "#hub/actions/actions.ts";
 import { lookLimitMs } from "#hub/actions/find-revision.ts";
 import { provedLookMs, provedLooks } from "#hub/actions/promote.ts";
-import { openRecords } from "#hub/loop/records.ts";
+import { openRecords, type RecordStore } from "#hub/loop/records.ts";
 import { openSource, type Source } from "#hub/loop/sources.ts";
 import { silentLog } from "#lib/log.ts";
 import { VirtualClock } from "#lib/virtual-clock.ts";
+import { applicationName, environmentName } from "#proto/ids.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
 import { application, environment, yaml } from "#test/harness/manifests.ts";
 import { sourceOptions } from "#test/harness/source-options.ts";
@@ -45,6 +46,7 @@ let git: GitServer;
 let actions: Actions;
 let clock: VirtualClock;
 let shop: Source;
+let records: RecordStore;
 let secretFile: string;
 /** How often an event made the hub look. */
 let pokes: number;
@@ -83,6 +85,7 @@ beforeEach(async () => {
   const identity = await loadIdentity(path);
   const signer = createGitSigner(identity.gitKey);
   const fetch = (): Promise<void> => fleetSource.following.look();
+  records = openRecords({ mirror: fleetSource.mirror, fetch }, signer, clock, silentLog);
   actions = createActions({
     identity,
     signer,
@@ -96,7 +99,7 @@ beforeEach(async () => {
     sourceByName: (name) =>
       name === "shop" ? { ...shop, following: { ...shop.following, poke: () => (pokes += 1) } } : undefined,
     webhookSecretFile: (name) => (name === "shop" ? secretFile : undefined),
-    records: openRecords({ mirror: fleetSource.mirror, fetch }, signer, clock, silentLog),
+    records,
     isReported: (name) => name === "dropped",
     inUse: () => [],
     revoked: () => Promise.resolve(),
@@ -229,6 +232,22 @@ test("a Removal is for an Application that somebody knows: Git, or a cluster tha
   });
   expect(await remove("shop", { environment: "def" })).toMatchObject({ ok: false, status: 404 });
   expect(await git.git("fleet", ["rev-parse", "main"])).toBe(head);
+});
+
+test("without a revision, the one that receipts prove a moment later is promoted", async () => {
+  const asked = actions.promote(ann, {
+    environment: "prod",
+    application: "shop",
+    revision: undefined,
+    reason: "",
+    allowPrune: undefined,
+  });
+  while (clock.sleeping === 0) await new Promise((resolve) => setImmediate(resolve));
+  const head = shop.head("main")!;
+  const key = { environment: environmentName("dev"), application: applicationName("shop") };
+  records.note([{ ...key, qualified: [head], completed: [head] }], "soon");
+  await clock.advance(provedLookMs);
+  expect(await asked).toMatchObject({ ok: true, revision: head });
 });
 
 test("without a revision, an environment that takes none is named", async () => {
