@@ -135,17 +135,18 @@ test("an agent cannot have a read answered into another cluster's document", asy
 test("a revoked agent is thrown out and stays out, also after the broker starts again", async () => {
   await using hub = await startHub();
   const { identity } = hub.server;
-  const user = createUser();
-  const revoked = await agentConnection(hub.server, c1, user);
+  // One JWT for all its tries: what is signed in a later second than that of the revocation is a new permission.
+  const pass = passOf(hub.server, c1);
+  const revoked = await agentConnection(hub.server, c1, pass);
   await using other = await agentConnection(hub.server, c2);
   const seconds = Math.floor(Date.now() / 1000);
-  await hub.broker.pushClaims(identity.agentsAccountJwt(new Map([[user.getPublicKey(), seconds]])));
+  await hub.broker.pushClaims(identity.agentsAccountJwt(new Map([[pass.user.getPublicKey(), seconds]])));
   await revoked.closed();
-  await expect(agentConnection(hub.server, c1, user)).rejects.toThrow(/authorization/i);
+  await expect(agentConnection(hub.server, c1, pass)).rejects.toThrow(/authorization/i);
   expect(other.isClosed()).toBe(false);
   await hub.server.stop();
   await hub.server.start();
-  await expect(agentConnection(hub.server, c1, user)).rejects.toThrow(/authorization/i);
+  await expect(agentConnection(hub.server, c1, pass)).rejects.toThrow(/authorization/i);
   await using back = await agentConnection(hub.server, c2);
   expect(back.isClosed()).toBe(false);
 });
@@ -244,18 +245,22 @@ function reader(pull: Pull): AsyncDisposable & { next(): Promise<PulledDocument>
   };
 }
 
+type Pass = { readonly user: ReturnType<typeof createUser>; readonly jwt: string };
+
+function passOf({ identity }: NatsServer, cluster: ClusterId): Pass {
+  const user = createUser();
+  return { user, jwt: identity.agentJwt(cluster, user.getPublicKey(), Date.now() + 60_000) };
+}
+
 /** A connection with an agent's credentials and any client's manners. */
 const agentConnection = (
-  { url, identity }: NatsServer,
+  server: NatsServer,
   cluster: ClusterId,
-  user = createUser(),
+  { user, jwt }: Pass = passOf(server, cluster),
 ): Promise<NatsConnection> =>
   connect({
-    servers: url,
-    authenticator: jwtAuthenticator(
-      identity.agentJwt(cluster, user.getPublicKey(), Date.now() + 60_000),
-      user.getSeed(),
-    ),
+    servers: server.url,
+    authenticator: jwtAuthenticator(jwt, user.getSeed()),
     inboxPrefix: `_INBOX.${cluster}`,
     reconnect: false,
   });
