@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { Cluster } from "#agent/cluster/cluster.ts";
 import type { Entry } from "#proto/desired-state.ts";
 import { ApplicationPhase } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import type { KubeObject } from "#proto/object.ts";
@@ -227,6 +228,29 @@ describe.each(["simulated", "real"])("hooks on the %s API server", (which) => {
     await world.start();
     await isApplied(world);
     expect([await uidOf(world, first), await uidOf(world, second)]).toEqual(uids);
+  });
+
+  test("a hook that has ended before the answer to its making came is done, and so is the one that takes its place", async () => {
+    await using world = await open();
+    await world.stop();
+    world.wrapAgent((cluster) => ({
+      async apply(...asked: Parameters<Cluster["apply"]>) {
+        const answer = await cluster.apply(...asked);
+        if (answer.kind !== "Pod") return answer;
+        await finish(world, answer, "succeeded");
+        const ended = await world.get(answer);
+        await world.until(() => world.hasJudged(ended));
+        return answer;
+      },
+    }));
+    await world.start();
+    // Its clock stands: nothing is looked for by name.
+    const migrate = pod(world, "migrate", helm("pre-install,pre-upgrade"));
+    await world.take(shop(world, migrate, settings(world, "a", { level: "1" })));
+    const uid = await uidOf(world, migrate);
+    await world.take(shop(world, migrate, settings(world, "a", { level: "2" })));
+    expect(await world.value(settings(world, "a"), "data.level")).toBe("2");
+    expect(await uidOf(world, migrate)).not.toBe(uid);
   });
 
   test("an object of somebody else under a hook's name is neither deleted nor overwritten", async () => {

@@ -9,7 +9,7 @@ import type { Bundle, BundleHook } from "./bundles.ts";
 import { addressOfKey, record, type Context } from "./context.ts";
 import { deleteMade, isAwaited, isMade, isOfRun, marked, verdictOf, type Verdict } from "./hook-objects.ts";
 import { hooksDone, nameOf, noteBegun, noteDone, noteFailed } from "./hook-record.ts";
-import { disown, type ApplicationState, type HookSlot } from "./model.ts";
+import { disown, versionOf, type ApplicationState, type HookSlot } from "./model.ts";
 import { firstContact } from "./send.ts";
 
 const retries = { firstMs: 500, capMs: 30_000 };
@@ -162,6 +162,7 @@ async function make(run: Run, hook: BundleHook, slot: HookSlot, until: number): 
     if (context.clock.monotonic() + waitMs > until)
       throw new Error(`the ${run.phase} hook ${describe(hook)} could not be made: ${because}`);
     await context.slots.aside(() => context.until(() => slot.isGone, waitMs, signal));
+    slot.seen = undefined;
     slot.isGone = false;
   }
 }
@@ -205,7 +206,10 @@ async function makeOnce(run: Run, hook: BundleHook, slot: HookSlot): Promise<boo
   return true;
 }
 
+/** The watch may have told of something newer, its end above all, before this answer came. */
 function see(slot: HookSlot, object: KubeObject): void {
+  const { seen } = slot;
+  if (seen?.metadata.uid === object.metadata.uid && versionOf(seen!) > versionOf(object)) return;
   slot.seen = object;
   slot.isGone = false;
 }
@@ -217,18 +221,22 @@ async function ended(
   slot: HookSlot,
   until: number,
 ): Promise<Verdict> {
+  const uid = slot.seen?.metadata.uid;
+  const isAway = (): boolean => slot.isGone || slot.seen?.metadata.uid !== uid;
+  const verdictNow = (): Verdict | undefined =>
+    slot.seen === undefined || slot.seen.metadata.uid !== uid ? undefined : verdictOf(slot.seen);
   for (;;) {
-    const verdict = slot.seen === undefined ? undefined : verdictOf(slot.seen);
+    const verdict = verdictNow();
     if (verdict !== undefined) return verdict;
     const leftMs = until - context.clock.monotonic();
     if (leftMs <= 0) return { ok: false, because: "it did not end within the Application's timeout" };
     context.touched(application);
-    const isTold = (): boolean => slot.isGone || (slot.seen !== undefined && verdictOf(slot.seen) !== undefined);
+    const isTold = (): boolean => isAway() || verdictNow() !== undefined;
     const limitMs = Math.min(leftMs, lookEveryMs);
-    if ((await context.slots.aside(() => context.until(isTold, limitMs, signal))) && !slot.isGone) continue;
+    if ((await context.slots.aside(() => context.until(isTold, limitMs, signal))) && !isAway()) continue;
     // Gone from the watch is not always gone: its label may have been taken off.
     const there = await context.cluster.get(addressOfKey(hook.key, hook.object), context.signal);
-    if (there === undefined || there.metadata.uid !== slot.seen?.metadata.uid)
+    if (there === undefined || there.metadata.uid !== uid)
       return { ok: false, because: "it was deleted before it ended" };
     see(slot, there);
   }

@@ -94,8 +94,8 @@ const doneHealth = { state: "Current", reason: "completed, and gone since" } as 
 
 /** What a hook made: whoever waits for it looks. One that failed is tried again when a person has deleted it. */
 function noteHook(context: Context, slot: HookSlot, { type, object }: Change): void {
-  // Of what stood there before.
-  if (slot.seen !== undefined && slot.seen.metadata.uid !== object.metadata.uid) return;
+  // Of what stood there before, and not of what took its place once that was gone.
+  if (slot.seen !== undefined && slot.seen.metadata.uid !== object.metadata.uid && !slot.isGone) return;
   if (slot.seen !== undefined && versionOf(object) < versionOf(slot.seen)) return;
   slot.seen = object;
   slot.isGone = type === "DELETED";
