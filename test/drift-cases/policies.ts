@@ -4,6 +4,7 @@ import type { DriftException } from "#proto/desired-state.ts";
 import { ApplicationPhase, Health } from "#proto/gen/plumbline/agent/v1/agent.ts";
 import { silence, type DriftCase } from "./case.ts";
 import { deployment, service, settings } from "./objects.ts";
+import { takenUp } from "./taken-up.ts";
 import type { World } from "./world.ts";
 
 const until = (world: World, ms: number): DriftException => ({
@@ -271,6 +272,8 @@ export const policyCases: readonly DriftCase[] = [
     expected: { ...silence, writes: { "patch deployments": 1 } },
     async run(world) {
       await world.deploy([deployment(world)]);
+      // What is written to an object after it was refused may be what helps: it is tried once more.
+      await takenUp(world, deployment(world));
       const labels = { app: "web", tier: "x" };
       const other = deployment(world, { selector: { matchLabels: labels } });
       (other["spec"] as { template: { metadata: object } }).template.metadata = { labels };

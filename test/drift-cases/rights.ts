@@ -128,6 +128,7 @@ export const rightsCases: readonly DriftCase[] = [
         // Any write of anybody takes out of managedFields what was applied under a version that is no more.
         await world.edit(gadget, { "metadata.annotations.touched": "yes" });
         await healed(world, async () => ownVersions(await world.get(gadget))[0] === "v1");
+        await healed(world, () => world.isCaughtUp());
       });
       assert.deepEqual(world.events("pruned"), []);
       return observed;
@@ -154,10 +155,11 @@ export const rightsCases: readonly DriftCase[] = [
         await world.edit(gadget, { "spec.size": 5 });
         await healed(world, async () => (await world.value(gadget, "spec.size")) === 1);
         // The heal is more than that write: the server's own manager of what was there before goes with another.
-        await world.caughtUp();
+        await healed(world, () => world.isCaughtUp());
         const { uid } = (await world.get(gadget)).metadata;
         await world.delete(gadget);
         await healed(world, async () => ((await world.person.get(world.address(gadget)))?.metadata.uid ?? uid) !== uid);
+        await healed(world, () => world.isCaughtUp());
       });
       await world.take(world.documents.run("shop", [settings(world, {})]));
       assert.equal(await world.person.get(world.address(gadget)), undefined);

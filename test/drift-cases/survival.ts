@@ -3,6 +3,7 @@ import type { Cluster } from "#agent/cluster/cluster.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { silence, type DriftCase } from "./case.ts";
 import { deployment, settings } from "./objects.ts";
+import { takenUp } from "./taken-up.ts";
 import type { World } from "./world.ts";
 
 /** Whatever happens to watches, servers and the agent itself. */
@@ -231,13 +232,4 @@ async function writingStatusAfter<Verb extends "list" | "apply">(
   await world.start();
   await world.caughtUp();
   isAwaited = true;
-}
-
-/** The Deployment controller notes its revision in each: a change of content that belongs to no case. */
-async function takenUp(world: World, object: KubeObject): Promise<void> {
-  if (world.backend.plane === undefined) return;
-  await world.until(
-    async () => (await world.get(object)).metadata.annotations?.["deployment.kubernetes.io/revision"] !== undefined,
-  );
-  await world.caughtUp();
 }

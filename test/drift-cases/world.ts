@@ -175,17 +175,20 @@ export class World implements AsyncDisposable {
   }
 
   /** Resolves when the agent has judged the newest version of everything deployed, and does nothing more by itself. */
-  async caughtUp(): Promise<void> {
-    await this.until(async () => {
-      for (const object of this.#deployed) {
-        const there = await this.person.get(this.address(object));
-        const judged = this.#judged.get(refKey(refOf(object)));
-        if (there === undefined ? typeof judged === "bigint" : !isAtLeast(judged, there)) return false;
-      }
-      const before = this.#judgedText();
-      await this.engine.settled();
-      return before === this.#judgedText();
-    });
+  caughtUp(): Promise<void> {
+    return this.until(() => this.isCaughtUp());
+  }
+
+  /** For whoever lets the clock run meanwhile: a watch that has ended may wait by it before it is begun again. */
+  async isCaughtUp(): Promise<boolean> {
+    for (const object of this.#deployed) {
+      const there = await this.person.get(this.address(object));
+      const judged = this.#judged.get(refKey(refOf(object)));
+      if (there === undefined ? typeof judged === "bigint" : !isAtLeast(judged, there)) return false;
+    }
+    const before = this.#judgedText();
+    await this.engine.settled();
+    return before === this.#judgedText();
   }
 
   /** Whether the agent has judged that version of it, or a newer one. */
