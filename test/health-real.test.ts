@@ -93,6 +93,9 @@ test("a quota that lets no pod be made", async () => {
     metadata: { name: "none", namespace: "full" },
     spec: { hard: { pods: "0" } },
   };
+  await run("full", quota);
+  // A quota takes a moment to be in force, and its controller to count: until then the pods were made.
+  await untilRefused("full", "web", "exceeded quota: none");
   await run("full", quota, deployment("full", "web"));
   await untilShown("full", "exceeded quota: none", "MinimumReplicasUnavailable");
   await untilSaid("full", /FailedCreate: pods "web-\w+-\w+" is forbidden: exceeded quota: none/);
@@ -126,28 +129,22 @@ test("a policy that denies the pods of a DaemonSet", async () => {
     spec: { selector: spec["selector"]!, template: spec["template"]! },
   };
   // A policy takes a moment to be in force: until then the pods were made.
-  await untilDenied();
+  await untilRefused("default", "denied", "no pods of this name");
   await run("denied", daemons);
   await untilShown("denied", "no pods of this name");
   await untilSaid("denied", /FailedCreate: .*ValidatingAdmissionPolicy 'no-latest'.*no pods of this name/);
 });
 
-async function untilDenied(): Promise<void> {
+/** Asks until a pod of that name would be refused there for that reason. None is made. */
+async function untilRefused(namespace: string, name: string, because: string): Promise<void> {
   const pod: KubeObject = {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name: "denied-probe", namespace: "default" },
+    metadata: { name, namespace },
     spec: { containers: [{ name: "web", image: "web:1" }] },
   };
-  for (;;) {
-    const made = await people.create(pod).catch(() => undefined);
-    if (made === undefined) return;
-    await people.delete(
-      { group: "", apiVersion: "v1", kind: "Pod", namespace: "default", name: "denied-probe" },
-      { uid: made.metadata.uid! },
-    );
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  const refusal = (): Promise<string> => people.apply(pod, { dryRun: true }).then(() => "", String);
+  while (!(await refusal()).includes(because)) await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 test("a claim that no volume answers", async () => {
