@@ -194,6 +194,25 @@ test("a bundle that could not be stored is stored by the next try, before the he
   expect(stored()).toEqual(["plumbline-bundle", "plumbline-application-shop"]);
 });
 
+test("a document that changes no object is kept once an agent has come to rest, however slow its API server is", async () => {
+  await using world = await open();
+  await world.stop();
+  world.wrapAgent((cluster) => ({
+    async create(object, signal) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return cluster.create(object, signal);
+    },
+  }));
+  await world.start();
+  const shop = world.documents.run("shop", [settings(world, "a")]);
+  await world.take(shop);
+  await world.take(shop, world.documents.hold("other", "its wave is closed"));
+  const taken = world.engine.order();
+  await world.stop();
+  await world.start();
+  expect(world.engine.order()).toEqual(taken);
+});
+
 test("a fight that nobody goes on with is told as over, though nothing happens to the object any more", async () => {
   await using world = await open();
   const a = settings(world, "a", { level: "1" });

@@ -63,7 +63,7 @@ export type Engine = AsyncDisposable & {
   repeatReceipts(): void;
   /** Nothing has happened for a while: what was opened for it is given back. */
   rest(): void;
-  /** Resolves when nothing is being fetched, applied or healed. */
+  /** Resolves when nothing is being fetched, applied, healed or remembered. */
   settled(): Promise<void>;
 };
 
@@ -156,9 +156,10 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     async settled() {
       do {
         await fetching.ended();
-        await Promise.all([reconcilers.idle(), healers.idle(), context.causes.idle(), context.verdictsInTime.idle()]);
+        const { causes, verdictsInTime } = context;
+        await Promise.all([reconcilers, healers, causes, verdictsInTime, memory].map((one) => one.idle()));
         await new Promise((resolve) => setImmediate(resolve));
-      } while (!reconcilers.isIdle || !healers.isIdle || !telling.isDone);
+      } while (!reconcilers.isIdle || !healers.isIdle || !memory.isIdle || !telling.isDone);
     },
     async [Symbol.asyncDispose]() {
       life.abort(new Error("the agent ends"));
@@ -170,7 +171,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         context.causes.ended(),
         context.verdictsInTime.ended(),
         fetching.ended(),
-        memory.ended(),
+        memory.idle(),
         collecting,
       ]);
     },

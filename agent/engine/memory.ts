@@ -21,13 +21,22 @@ export type Memory = {
   rewrite(): void;
   /** Drops, once in a while, bundles that nothing runs any more. */
   collect(): Promise<void>;
-  ended(): Promise<void>;
+  /** Whether nothing of this is being written; what is remembered with an apply is that one's. */
+  readonly isIdle: boolean;
+  /** Resolves when all that is being written now has been, or failed. */
+  idle(): Promise<void>;
 };
 
 export function createMemory(context: Context, trust: Trust): Memory {
   const { model, store, clock, log, signal } = context;
+  const writing = new Set<Promise<void>>();
   let rewriting: Promise<void> | undefined;
 
+  const whileWriting = (work: Promise<void>): Promise<void> => {
+    const done = work.finally(() => writing.delete(done));
+    writing.add(done);
+    return done;
+  };
   const rewrite = async (): Promise<void> => {
     try {
       await store.recheck(signal);
@@ -42,6 +51,16 @@ export function createMemory(context: Context, trust: Trust): Memory {
       tellLoss(context, "", "the API server went back in time; what the agent knows is written anew");
     } catch (error) {
       if (!signal.aborted) log.warn({ because: reasonOf(error) }, "memory not written anew; the next change does it");
+    }
+  };
+  const saveDocument = async (): Promise<void> => {
+    const { unsaved } = model;
+    if (unsaved === undefined || signal.aborted) return;
+    try {
+      await store.saveEnvelope(unsaved, signal);
+      if (model.unsaved === unsaved) model.unsaved = undefined;
+    } catch (error) {
+      if (!signal.aborted) log.warn({ because: reasonOf(error) }, "document not saved; the next change saves it");
     }
   };
   return {
@@ -65,17 +84,8 @@ export function createMemory(context: Context, trust: Trust): Memory {
         if (!areUsable && application.head !== undefined) context.remember(application);
       }
     },
-    async saveDocument() {
-      const { unsaved } = model;
-      if (unsaved === undefined || signal.aborted) return;
-      try {
-        await store.saveEnvelope(unsaved, signal);
-        if (model.unsaved === unsaved) model.unsaved = undefined;
-      } catch (error) {
-        if (!signal.aborted) log.warn({ because: reasonOf(error) }, "document not saved; the next change saves it");
-      }
-    },
-    rewrite: () => void (rewriting ??= rewrite().finally(() => (rewriting = undefined))),
+    saveDocument: () => whileWriting(saveDocument()),
+    rewrite: () => void (rewriting ??= whileWriting(rewrite()).finally(() => (rewriting = undefined))),
     async collect() {
       while (!signal.aborted) {
         await clock.sleep(collectEveryMs, { signal });
@@ -84,7 +94,10 @@ export function createMemory(context: Context, trust: Trust): Memory {
         await store.collect(isInUse, signal).catch(() => undefined);
       }
     },
-    ended: () => rewriting ?? Promise.resolve(),
+    get isIdle() {
+      return writing.size === 0;
+    },
+    idle: async () => void (await Promise.all(writing)),
   };
 }
 
