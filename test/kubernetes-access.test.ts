@@ -241,11 +241,13 @@ test("what a server serves is two requests, and at most twice as many for all th
   await using agent = openKubernetes({ server: proxy.url, credentials: async () => ({ headers: {} }) });
   await Promise.all(["ConfigMap", "Secret"].map((kind) => agent.kindOf("v1", kind)));
   expect(await agent.kindOf("apps/v1", "Deployment")).toBeDefined();
-  expect([...proxy.seen].sort()).toEqual(["GET /api", "GET /apis"]);
+  // Others hand groups of their own to servers that do not answer: such a group is asked by itself.
+  const seen = (): string[] => proxy.seen.filter((line) => !line.includes(".example."));
+  expect(seen().sort()).toEqual(["GET /api", "GET /apis"]);
   const missed = await Promise.all(Array.from({ length: 8 }, () => agent.kindOf("apps/v1", "Nonsense")));
   expect(new Set(missed)).toEqual(new Set([undefined]));
   // What was asked before somebody missed it may not have it yet: those who come during a look share the next.
-  expect(proxy.seen.length).toBeLessThanOrEqual(6);
+  expect(seen().length).toBeLessThanOrEqual(6);
 });
 
 test("a server without aggregated discovery is asked group by group", async () => {
