@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -17,6 +17,15 @@ test("a broker's configuration and claims are readable by its owner alone, and i
     expect((await stat(join(server.directory, "nats.conf"))).mode & 0o777).toBe(0o600);
   }
   expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+});
+
+test("a broker has its streams' account set up before anybody connects, who may otherwise lose a stream", async () => {
+  await using server = await startNatsServer();
+  const account = join(server.directory, "jetstream", "jetstream", server.identity.streamsAccount);
+  // Only setting an account up clears away what begins with a dot.
+  const folders = (): Promise<string[]> => readdir(account, { recursive: true });
+  while ((await folders()).length > 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(await folders()).toEqual(["streams"]);
 });
 
 test("a broker whose port is taken says so instead of waiting", async () => {

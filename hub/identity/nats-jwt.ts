@@ -13,6 +13,8 @@ export type NatsIdentity = {
   readonly systemAccount: string;
   /** What a broker starts with. The agents' account is older here than any that was pushed, so a restart undoes no revocation. */
   readonly accounts: readonly { readonly id: string; readonly jwt: string }[];
+  /** The account whose store holds the streams. */
+  readonly streamsAccount: string;
   readonly hubUser: NatsUser;
   readonly systemUser: NatsUser;
   /** For the agent's own nkey; the hub never sees a seed. Throws InvalidNkey. */
@@ -65,6 +67,7 @@ export function natsIdentity(keys: NatsKeys, clock: Pick<Clock, "now"> = systemC
       preload(hub.id, "PLB_HUB", hubAccount(hubSigning.id)),
       { id: agents.id, jwt: agentsJwt(new Map(), preloadedAt) },
     ],
+    streamsAccount: hub.id,
     hubUser: {
       jwt: mint(
         { sub: hubUser, name: "hub", iat: nowSeconds(), nats: { type: "user", issuer_account: hub.id, ...open } },

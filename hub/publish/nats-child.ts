@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import type { NatsIdentity } from "#hub/identity/nats-jwt.ts";
 import { natsConfig, type NatsFiles, type NatsListen } from "#hub/publish/nats-config.ts";
 import { endPredecessor } from "#hub/publish/nats-predecessor.ts";
+import { prepareStore } from "#hub/publish/nats-store.ts";
 import { requireNatsVersion } from "#hub/publish/nats-version.ts";
 import { systemClock } from "#lib/clock.ts";
 
@@ -19,7 +20,7 @@ export type NatsChildOptions = {
   readonly binary: string;
   /** Holds configuration, claims, streams and log: made when absent, readable by this user alone. */
   readonly directory: string;
-  readonly identity: Pick<NatsIdentity, "operatorJwt" | "systemAccount" | "accounts">;
+  readonly identity: Pick<NatsIdentity, "operatorJwt" | "systemAccount" | "accounts" | "streamsAccount">;
   readonly listen: NatsListen;
   readonly tls?: { readonly certificatePem: string; readonly keyPem: string } | undefined;
   /** Ends the wait for the start, not the server. */
@@ -42,6 +43,7 @@ export async function startNatsChild(options: NatsChildOptions): Promise<NatsChi
   requireNatsVersion((await run(binary, ["--version"], { signal })).stdout);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   await endPredecessor(directory);
+  await prepareStore(directory, identity.streamsAccount);
   const files = tls === undefined ? undefined : await writeTls(directory, tls);
   const config = join(directory, "nats.conf");
   await writePrivate(config, natsConfig(directory, identity, listen, files));

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { NatsIdentity } from "#hub/identity/nats-jwt.ts";
+import { storeOf } from "#hub/publish/nats-store.ts";
 
 /** Room for every stream's own limit (hub/publish/streams.ts), which a server sets aside when it makes the stream. */
 const storedBytes = 16 * 1024 ** 3;
@@ -26,7 +27,7 @@ export function natsConfig(
     // A fleet that comes back at once must not be turned away while it waits for its turn.
     `authorization { timeout: 10 }`,
     `jetstream {`,
-    `  store_dir: ${quote(join(directory, "jetstream"))}`,
+    `  store_dir: ${quote(storeOf(directory))}`,
     // The default is two minutes: an acknowledged write that a power cut takes back.
     `  sync_interval: always`,
     `  max_file: ${storedBytes}`,
