@@ -3,9 +3,8 @@ import { createEvidence } from "#hub/loop/evidence.ts";
 import { startLoop, type Loop } from "#hub/loop/loop.ts";
 import { createSweep } from "#hub/loop/sweep.ts";
 import { createTrust, type TrustStore } from "#hub/trust/trust.ts";
-import { isHeard } from "#hub/view/query.ts";
+import { heardClusters } from "#hub/view/heard.ts";
 import { ApplicationStatus } from "#proto/gen/plumbline/agent/v1/agent.ts";
-import type { ClusterId } from "#proto/ids.ts";
 import type { Git } from "./git.ts";
 import type { Rendering } from "./rendering.ts";
 import type { Term } from "./term.ts";
@@ -18,6 +17,7 @@ export async function startDeciding(term: Term, git: Git, { renders }: Rendering
     term;
   const { sources, fleetSource, records } = git;
   await learn(term);
+  const startedAtMs = clock.monotonic();
   const trust = createTrust({
     fleetSource,
     sourceOf: (fleet, application) => sources.of(fleet, application),
@@ -45,7 +45,7 @@ export async function startDeciding(term: Term, git: Git, { renders }: Rendering
     trust,
     traces,
     publisher,
-    heard: () => heard(term),
+    heard: () => heardClusters(term.view, records.now().clusters.keys(), clock.now(), clock.monotonic() - startedAtMs),
     onPublished: ({ cluster, state: { epoch, generation } }) =>
       void later.agents?.send(cluster, { body: { $case: "generation", value: { epoch, generation } } }),
     sweep: createSweep({
@@ -81,6 +81,3 @@ async function learn({ broker, desired, view, log }: Term): Promise<void> {
   for await (const stored of broker.statuses())
     view.status(stored.cluster, ApplicationStatus.decode(stored.bytes), stored.atMs);
 }
-
-const heard = ({ view, clock }: Term): ReadonlySet<ClusterId> =>
-  new Set([...view.clusters].filter(([, seen]) => isHeard(seen, clock.now())).map(([cluster]) => cluster));
