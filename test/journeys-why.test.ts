@@ -108,6 +108,8 @@ test("a bad image is told from the commit to the pod's own words, with the way b
   await proved("dev", first);
   await world.ask("promote", "prod", "shop", "--reason", "the first day");
   await settled("prod", first);
+  // What was proved here is the way back.
+  await proved("prod", first);
   const bad = await push({ prod: "unpullable.invalid/web:2" }, "a bigger shop");
   await world.until("the push to be seen", async () => (await world.status()).fleetCommit === bad);
   await world.ask("promote", "prod", "shop", bad, "--reason", "bigger is better");
