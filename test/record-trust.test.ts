@@ -2,9 +2,10 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { formatClusterRecord, type ClusterRecord, type RolloutRecord } from "#hub/decide/record.ts";
-import { openMirror } from "#hub/git/mirror.ts";
+import { openMirror, type Mirror } from "#hub/git/mirror.ts";
 import { createGitSigner } from "#hub/git/sign.ts";
 import { openRecords, recordBranch, type RecordStore } from "#hub/loop/records.ts";
 import { systemClock } from "#lib/clock.ts";
@@ -37,14 +38,23 @@ afterEach(async () => {
   await folder[Symbol.asyncDispose]();
 });
 
-/** A hub's records, on a mirror that another may have used before. */
-async function hub(mirrorName = "fleet.git"): Promise<RecordStore & { look(): Promise<void> }> {
-  const mirror = await openMirror({
+type Hub = RecordStore & { look(): Promise<void> };
+
+/** A hub's records, on a mirror that another may have used before. `reads`: awaited before a history is looked through. */
+async function hub(mirrorName = "fleet.git", reads: () => Promise<void> = () => Promise.resolve()): Promise<Hub> {
+  const opened = await openMirror({
     url,
     directory: join(folder.path, mirrorName),
     searchPath: process.env["PATH"] ?? "",
     allowedHosts: new Set(["127.0.0.1"]),
   });
+  const mirror: Mirror = {
+    ...opened,
+    async newestWanted(...wanted) {
+      await reads();
+      return opened.newestWanted(...wanted);
+    },
+  };
   const fetch = async (): Promise<void> => void (await mirror.fetch());
   const records = openRecords({ mirror, fetch }, signer, systemClock, silentLog);
   const look = async (): Promise<void> => {
@@ -77,6 +87,30 @@ test("keys that somebody else pushed to the record let nobody in, also on a hub 
   expect(await server.git("fleet", ["log", "--format=%s", recordBranch])).toContain("record: evil-1 joined");
   expect(records.alarm()).toBe("");
   expect(clustersOf(await hub("third.git"))).toEqual(["eu-1", "eu-2"]);
+});
+
+test("what is written while the record is being read takes no other hub's word away, and is not forgotten", async () => {
+  const atOnce = (): Promise<void> => Promise.resolve();
+  let reads = atOnce;
+  const records = await hub("fleet.git", () => reads());
+  await records.accept(recordOf("eu-1"));
+  const other = await hub("another.git");
+  await other.accept(recordOf("eu-2"));
+  const [begun, slow] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  reads = () => {
+    reads = atOnce;
+    begun.resolve();
+    return slow.promise;
+  };
+  const looked = records.look();
+  await begun.promise;
+  const accepted = records.accept(recordOf("eu-3"));
+  // Whoever does not wait for the one that reads has written by then.
+  await Promise.race([accepted, sleep(1_000)]);
+  slow.resolve();
+  await Promise.all([looked, accepted]);
+  expect(clustersOf(records)).toEqual(["eu-1", "eu-2", "eu-3"]);
+  expect(await onRemote()).toBe("clusters/eu-1.yaml\nclusters/eu-2.yaml\nclusters/eu-3.yaml");
 });
 
 test("a record that nobody of ours began is not believed at all", async () => {

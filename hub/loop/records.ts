@@ -82,24 +82,27 @@ export function openRecords(
   let current: Records = nothing;
   const pending = createPending(clock);
   const alone = serial();
+  const loading = serial();
   const readRecords = recordReader(log);
 
   let remote: Revision | undefined;
   let taken: Revision | undefined;
   let alarm = "";
 
-  const load = async (): Promise<void> => {
-    const head = await source.mirror.head(recordBranch);
-    const before = (await source.mirror.taken()).get(recordBranch);
-    if (head === remote && before === taken && (current.commit !== "" || head === undefined)) return;
-    [remote, taken] = [head, before];
-    const trusted = await trustedHead(source.mirror, signer.publicKey, head, before);
-    if ((trusted ?? "") !== current.commit)
-      current = trusted === undefined ? nothing : await readRecords(source.mirror, trusted);
-    const said = describeForeign(head, trusted);
-    if (said !== alarm && said !== "") log.error({ head, trusted }, said);
-    alarm = said;
-  };
+  /** One at a time, and each as a whole: who began earlier must not end with less than is known already. */
+  const load = (): Promise<void> =>
+    loading(async () => {
+      const head = await source.mirror.head(recordBranch);
+      const before = (await source.mirror.taken()).get(recordBranch);
+      if (head === remote && before === taken && (current.commit !== "" || head === undefined)) return;
+      const trusted = await trustedHead(source.mirror, signer.publicKey, head, before);
+      if ((trusted ?? "") !== current.commit)
+        current = trusted === undefined ? nothing : await readRecords(source.mirror, trusted);
+      [remote, taken] = [head, before];
+      const said = describeForeign(head, trusted);
+      if (said !== alarm && said !== "") log.error({ head, trusted }, said);
+      alarm = said;
+    });
 
   /** Computes a change from what is there, pushes it, and computes it again when the branch has moved meanwhile. */
   const write = <Outcome>(
