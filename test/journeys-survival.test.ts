@@ -121,6 +121,11 @@ test("what an agent could not tell before it was killed is told by the agent aft
       receipts.some((receipt) => receipt.cluster === clusterOf("dev") && receipt.application === application),
     );
   });
+  // Receipts are said twice, the hub reads one after the other, and an agent that stops waits three seconds for that.
+  await world.until("the hub to have read all of it", async () => {
+    const { heardAgoMs } = await world.ask<ClusterAnswer>("cluster", "show", clusterOf("dev"));
+    return heardAgoMs !== null && heardAgoMs > 3_000;
+  });
   await world.agent(clusterOf("dev")).kill("SIGTERM");
   await world.until("the hub to hear the goodbye", () => Promise.resolve(world.logs().includes("the agent stops")));
   // The Secret that held it holds it no more, so that it is not told again, and nothing else was written. A receipt that
