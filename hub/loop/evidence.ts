@@ -51,6 +51,8 @@ export function createEvidence(parts: EvidenceParts): Evidence {
   const settled = new Set<string>();
   const judged = new Set<string>();
   const left = new Map<string, { source: Source; branch: string; commits: readonly Revision[] }>();
+  /** What of it was written down, as far as the record has room. */
+  const written = new Set<string>();
 
   const takeItem = (item: Item): void => take(items, `${item.environment}/${item.application}/${item.revision}`, item);
   const takeDocuments = (): void => {
@@ -102,7 +104,8 @@ export function createEvidence(parts: EvidenceParts): Evidence {
       follow,
       expected.filter((commit) => outside.has(commit)),
     );
-    left.set(`${source.name} ${branch}`, { source, branch, commits: old.filter((commit) => outside.has(commit)) });
+    const commits = old.filter((commit) => outside.has(commit) && !written.has(`${source.name} ${branch} ${commit}`));
+    left.set(`${source.name} ${branch}`, { source, branch, commits });
     judged.add(judgedKey(source, follow));
   };
 
@@ -122,13 +125,16 @@ export function createEvidence(parts: EvidenceParts): Evidence {
         for (const [follow, commits] of claims(fleet, source)) await judgeOne(source, follow, commits);
       desired.judged(taken);
       const isHeard = [...clusters.values()].every(({ cluster, revoked }) => revoked !== null || desired.has(cluster));
-      if (isHeard && desired.unjudged().size === 0)
+      // Nobody looks for it again once the mirror is trusted.
+      const isAllWritten = [...left.values()].every(({ commits }) => commits.length === 0);
+      if (isHeard && isAllWritten && desired.unjudged().size === 0)
         for (const source of young)
           if (source.follows().every((follow) => isProved(source, follow))) await source.mirror.trust();
     },
     async save() {
       for (const [key, { source, branch, commits }] of left) {
         if (commits.length > 0) await records.leaveBehind(source.name, branch, commits);
+        for (const commit of commits) written.add(`${source.name} ${branch} ${commit}`);
         left.delete(key);
       }
     },
