@@ -174,7 +174,6 @@ test.each([
     await loop.round();
     const [one] = published;
     const two = await git.commit("fleet", "main", files("two", "correct"), "two");
-    await deciding.look();
     let three = "";
     deciding.meanwhile = async () => {
       // Its manifests would be healed as the commit before said, which this one takes back.
@@ -182,6 +181,7 @@ test.each([
       await deciding.look();
       await read(loop);
     };
+    await deciding.look();
     await loop.round();
     expect(shown(published[1]!)).toEqual([[two, [two, "correct"]]]);
     await loop.round();
