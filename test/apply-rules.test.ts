@@ -30,8 +30,9 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     expect(await level(world, "a")).toBe("2");
     expect(await level(world, "password")).toBe("first");
 
-    await world.edit(secret(""), { "data.level": "by hand" });
-    await world.caughtUp();
+    const edited = await world.edit(secret(""), { "data.level": "by hand" });
+    await world.until(() => world.hasJudged(edited));
+    await world.engine.settled();
     expect(await level(world, "password")).toBe("by hand");
     const uid = await uidOf(world, secret(""));
     await world.delete(secret(""));
@@ -170,6 +171,32 @@ describe.each(["simulated", "real"])("rules of applying on the %s API server", (
     expect(second).toBeDefined();
     await world.delete(of("app:2"));
     await anew(second);
+  });
+
+  test("a Job that is Complete and cleaned away before the answer to its apply came is done, and well", async () => {
+    await using world = await open();
+    await world.stop();
+    const migrate = job(world, "migrate", {});
+    let isAwaited = false;
+    world.wrapAgent((cluster) => ({
+      async apply(...asked: Parameters<Cluster["apply"]>) {
+        const answer = await cluster.apply(...asked);
+        if (answer.kind !== "Job" || !isAwaited) return answer;
+        isAwaited = false;
+        await finish(world, answer, "succeeded");
+        await world.delete(migrate);
+        await world.until(() => world.hasHeardOfDeletion(migrate));
+        return answer;
+      },
+    }));
+    await world.start();
+    // Watched already: what is heard of the Job waits for the answer.
+    await world.take(run(world, "first", [job(world, "first", {})]));
+    isAwaited = true;
+    await world.take(run(world, "first", [job(world, "first", {})]), run(world, "shop", [migrate]));
+    expect(await uidOf(world, migrate)).toBeUndefined();
+    expect(statusOf(world)).toMatchObject({ health: Health.CURRENT, current: 1, drifted: 0 });
+    expect(world.drifts()).toEqual([]);
   });
 
   test("an Application is applied when those that it depends on are healthy here, and says until then what it waits for", async () => {

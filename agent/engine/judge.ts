@@ -5,7 +5,7 @@ import { isDone } from "#agent/drift/yields.ts";
 import { refKey, refOf, type KubeObject } from "#proto/object.ts";
 import type { Context } from "./context.ts";
 import { verdictOf } from "./hook-objects.ts";
-import { entryOf, isAnother, ownedOf, setOwned, versionOf, type HookSlot, type Tracked } from "./model.ts";
+import { entryOf, isAnother, ownedOf, setOwned, unseen, versionOf, type HookSlot, type Tracked } from "./model.ts";
 import { isOurs } from "./send.ts";
 import { noteHealth } from "./note-health.ts";
 import { noteRefused } from "./refused.ts";
@@ -85,8 +85,12 @@ const versionIn = (found: ReadonlyMap<string, KubeObject>, key: string, otherwis
   return object === undefined ? otherwise : versionOf(object);
 };
 
-function noteGone(context: Context, tracked: Tracked): void {
+/** Cleaned away after it was done: that is well, whatever was seen of it last. */
+export function noteGone(context: Context, tracked: Tracked): void {
+  const { state } = tracked.health;
+  if (state !== doneHealth.state && tracked.health !== unseen) tracked.healthSinceMs = context.clock.now();
   tracked.health = doneHealth;
+  context.verdictsInTime.note(tracked, undefined);
   context.causes.note(tracked, undefined);
 }
 

@@ -7,7 +7,7 @@ import type { KubeObject } from "#proto/object.ts";
 import { agentLabel, type Desired } from "./bundles.ts";
 import { addressOfKey, type Context } from "./context.ts";
 import type { Found } from "./episodes.ts";
-import type { Suspicion } from "./judge.ts";
+import { noteGone, type Suspicion } from "./judge.ts";
 import { entryOf, isAnother, ownedOf, ownersOf, versionOf, type Tracked } from "./model.ts";
 import { lookAtOthersObject } from "./refused.ts";
 import { foreignOf, isStripped, mayOwnAgain } from "./yielding.ts";
@@ -87,7 +87,11 @@ export async function caseOf(context: Context, key: string, suspicion: Suspicion
     return isToLabel ? caseWith(there, DriftKind.LABEL_REMOVED) : undefined;
   }
   // A finished Job that is cleaned away is no drift.
-  if (there === undefined && owned.done === true) return undefined;
+  if (there === undefined && owned.done === true) {
+    noteGone(context, tracked);
+    context.touched(application);
+    return undefined;
+  }
   if (there === undefined) return { ...base, seen: undefined, kind: DriftKind.DELETED, comparison: undefined };
   if (there.metadata.deletionTimestamp !== undefined) return untilGoneMs(there.metadata.deletionTimestamp, seenAtMs);
   // Made anew by somebody, who knows nothing of our label: another object, whoever's.

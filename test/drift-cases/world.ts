@@ -196,6 +196,11 @@ export class World implements AsyncDisposable {
     return isAtLeast(this.#judged.get(refKey(refOf(object))), object);
   }
 
+  /** Whether the agent has been told that it is gone. */
+  hasHeardOfDeletion(object: KubeObject): boolean {
+    return this.#judged.get(refKey(refOf(object))) === "deleted";
+  }
+
   /** What the agent has not judged as it is now, in words, for whoever waited in vain. */
   async behind(): Promise<string[]> {
     const all = await Promise.all(
