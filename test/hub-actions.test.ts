@@ -48,6 +48,8 @@ let clock: VirtualClock;
 let shop: Source;
 let records: RecordStore;
 let secretFile: string;
+/** Once, right after the fleet was read. */
+let meanwhile: (() => Promise<void>) | undefined;
 /** How often an event made the hub look. */
 let pokes: number;
 
@@ -77,6 +79,11 @@ beforeEach(async () => {
   let fleet: Fleet;
   const refresh = async (): Promise<void> => {
     fleet = read(await fleetSource.mirror.contents(fleetSource.head("main")!, "fleet")).fleet;
+    const work = meanwhile;
+    meanwhile = undefined;
+    if (work === undefined) return;
+    await work();
+    await fleetSource.following.look();
   };
   await refresh();
   secretFile = join(folder.path, "webhook-secret");
@@ -112,6 +119,13 @@ afterEach(() => stack.disposeAsync());
 
 const promote = (revision: string) =>
   actions.promote(ann, { environment: "prod", application: "shop", revision, reason: "", allowPrune: undefined });
+
+test("what a person pushes between the hub's reading and its commit counts", async () => {
+  const pushed = await git.commit("shop", "main", { "deploy/a.yaml": "a: 2\n" }, "second");
+  const away = { "fleet/shop.yaml": application("shop", { path: "deploy", namespace: "shop", environments: ["dev"] }) };
+  meanwhile = async () => void (await git.commit("fleet", "main", away, "prod is not for the shop"));
+  expect(await promote(pushed)).toMatchObject({ ok: false, message: "shop is not delivered to prod" });
+});
 
 test("a revision that was pushed a moment ago is promoted: the hub looks at its repository before it says no", async () => {
   const pushed = await git.commit("shop", "main", { "deploy/a.yaml": "a: 2\n" }, "second");

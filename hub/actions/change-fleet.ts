@@ -25,6 +25,8 @@ export async function changeFleet<Value>(
 ): Promise<Outcome<Value & { commit: string; file: string }>> {
   const { fleetSource } = parts;
   for (let attempt = 1; attempt <= pushTries; attempt += 1) {
+    // Before the fleet is read: what was pushed since it was is not written over, and the push tells.
+    const expect = fleetSource.head(parts.branch);
     await parts.refresh();
     const stop = fleetSource.stops().find((stop) => stop.branch === parts.branch);
     // A commit on top of a history that nobody accepted would accept it.
@@ -44,7 +46,7 @@ export async function changeFleet<Value>(
     const pushed = await fleetSource.commit(
       {
         branch: parts.branch,
-        expect: fleetSource.head(parts.branch),
+        expect,
         files: new Map([[path, document === null ? null : stringify(document)]]),
         message: `${subject}\n\n${trailers.join("\n")}\n`,
       },
