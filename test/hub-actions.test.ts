@@ -264,6 +264,27 @@ test("without a revision, the one that receipts prove a moment later is promoted
   expect(await asked).toMatchObject({ ok: true, revision: head });
 });
 
+test("without a revision, what is promoted already is waited out for what receipts prove a moment later", async () => {
+  const first = shop.head("main")!;
+  const key = { environment: environmentName("dev"), application: applicationName("shop") };
+  records.note([{ ...key, qualified: [first], completed: [first] }], "soon");
+  expect(await promote(first)).toMatchObject({ ok: true });
+  await git.commit("shop", "main", { "deploy/a.yaml": "a: 2\n" }, "second");
+  await shop.following.look();
+  const asked = actions.promote(ann, {
+    environment: "prod",
+    application: "shop",
+    revision: undefined,
+    reason: "",
+    allowPrune: undefined,
+  });
+  while (clock.sleeping === 0) await new Promise((resolve) => setImmediate(resolve));
+  const second = shop.head("main")!;
+  records.note([{ ...key, qualified: [first, second], completed: [first, second] }], "soon");
+  await clock.advance(provedLookMs);
+  expect(await asked).toMatchObject({ ok: true, revision: second });
+});
+
 test("without a revision, an environment that takes none is named", async () => {
   const asked = (environment: string) =>
     actions.promote(ann, { environment, application: "shop", revision: undefined, reason: "", allowPrune: undefined });

@@ -81,12 +81,16 @@ function notPromotable(fleet: Fleet, environment: string, application: string): 
   return undefined;
 }
 
-/** A person who saw the environment before turn green asks at once; its receipts arrive within the second. */
+/**
+ * A person who saw the environment before turn green asks at once; its receipts arrive within the second. Until then what
+ * was proved last may be what is promoted already, and is not what they mean.
+ */
 async function provedSoon(parts: ActionParts, environment: string, application: string): Promise<string | undefined> {
+  const before = parts.fleet().promotions.get(`${environment}/${application}`)?.revision;
   for (let look = 0; ; look += 1) {
     await parts.round();
     const found = newestQualified(parts.fleet(), parts.records, environment, application);
-    if (found !== undefined || look === provedLooks) return found;
+    if ((found !== undefined && found !== before) || look === provedLooks) return found;
     await parts.clock.sleep(provedLookMs);
   }
 }
