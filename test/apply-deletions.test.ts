@@ -164,8 +164,8 @@ describe.each(["simulated", "real"])("deletions on the %s API server", (which) =
       const web = deployment(world, "web");
       await world.take(run(world, [b]));
       give(world, run(world, [web]));
-      await world.until(() => isThere(world, web));
-      await world.until(() => statusOf(world).objects === 2);
+      const waits = /^its prune waits until \S+Z at the latest: Deployment \S+\/web is InProgress/;
+      await world.until(() => waits.test(statusOf(world).reason));
       await world.take(
         ...(how === "held" ? [world.documents.hold("shop", "does not render")] : []),
         world.documents.run("other", [settings(world, "c")]),

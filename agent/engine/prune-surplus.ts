@@ -1,13 +1,13 @@
 import { planPrune, type PruneBlocked } from "#agent/apply/prune.ts";
 import type { RunEntry } from "#proto/desired-state.ts";
 import { parseRefKey } from "#proto/object.ts";
-import { untilHealthy } from "./wave-waits.ts";
 import type { Bundle } from "./bundles.ts";
 import { record, type Context } from "./context.ts";
 import { deleteAll } from "./delete-owned.ts";
 import { elsewhere, unknownBundle } from "./elsewhere.ts";
 import { disown, type ApplicationState } from "./model.ts";
 import { goesOnLater, letGo, release, tell } from "./prune-outcome.ts";
+import { sayingWhat } from "./wave-waits.ts";
 
 /**
  * Deletes what the inventory holds beyond the newest bundle. Gives a sentence when something was left for a reason that
@@ -44,7 +44,7 @@ export async function pruneSurplus(
     tell(context, application, letGo(plan.letGo));
     return undefined;
   }
-  const isHealthy = await untilHealthy(context, wanted, entry.delivery.timeoutMs, signal);
+  const isHealthy = await sayingWhat(context, application, "its prune", wanted, entry.delivery.timeoutMs, signal);
   const outcome = await deleteAll(context, application, plan.candidates, prune.protected, signal);
   tell(context, application, { ...outcome, orphaned: [...outcome.orphaned, ...letGo(plan.letGo).orphaned] });
   application.counts.pruned = outcome.deleted.length;

@@ -17,10 +17,7 @@ export async function waitFor(
   const keys = keysOf(stage.awaited);
   if (stage.after === "waitEstablished") return void (await untilHealthy(context, keys, establishedLimitMs, signal));
   const { timeoutMs } = application.head!.run!.delivery;
-  const before = application.reason;
-  const isHealthy = await sayingWhat(context, application, keys, timeoutMs, signal);
-  application.reason = before;
-  if (isHealthy) return;
+  if (await sayingWhat(context, application, "its next wave", keys, timeoutMs, signal)) return;
   application.reason = `the next wave was begun although ${notCurrent(context, keys) ?? "something was not healthy"} after ${timeoutMs / 1000} s`;
   context.log.warn({ application: application.name, because: application.reason }, "a wave is not healthy");
 }
@@ -36,22 +33,26 @@ export const untilHealthy = (
   return context.slots.aside(() => context.until(() => [...keys].every(isCurrent), limitMs, signal));
 };
 
-/** The same, and the Application says all the while what its next wave waits for, and until when. */
-async function sayingWhat(
+/** The same, and the Application says all the while what this waits for, and until when. */
+export async function sayingWhat(
   context: Context,
   application: ApplicationState,
+  what: string,
   keys: ReadonlySet<string>,
   limitMs: number,
   signal: AbortSignal,
 ): Promise<boolean> {
   const untilMs = context.clock.monotonic() + limitMs;
   const until = new Date(Math.ceil(context.clock.now() + limitMs)).toISOString();
+  const { reason } = application;
   for (;;) {
     const waits = notCurrent(context, keys);
-    if (waits === undefined) return true;
     const leftMs = untilMs - context.clock.monotonic();
-    if (leftMs <= 0) return false;
-    application.reason = `its next wave waits until ${until} at the latest: ${waits}`;
+    if (waits === undefined || leftMs <= 0) {
+      application.reason = reason;
+      return waits === undefined;
+    }
+    application.reason = `${what} waits until ${until} at the latest: ${waits}`;
     context.touched(application);
     await context.slots.aside(() => context.until(() => notCurrent(context, keys) !== waits, leftMs, signal));
   }
