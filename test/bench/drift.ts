@@ -3,7 +3,8 @@ import type { KubeObject } from "#proto/object.ts";
 import { b1000 } from "#test/bench/b1000.ts";
 import { applyB1000 } from "#test/bench/fleet.ts";
 import { figure, quantile, type BenchResult } from "#test/bench/figures.ts";
-import { startTrio, type Trio } from "#test/harness/trio.ts";
+import { startReleased } from "#test/bench/release.ts";
+import type { Trio } from "#test/harness/trio.ts";
 
 /** Five edits a second: fast for people, and slow enough that each is measured alone. */
 const editEveryMs = 200;
@@ -15,7 +16,7 @@ type Times = { edited?: number; changed?: boolean; seen?: number; healed?: numbe
 
 /** Hand edits of one object each: from the edit's answer to the report at the hub, and to the healed object. */
 export async function drift(quick: boolean): Promise<Pick<BenchResult, "runs" | "figures">> {
-  await using trio = await startTrio();
+  await using trio = await startReleased();
   await applyB1000(trio);
   const edits = quick ? 100 : 500;
   const kind = (await trio.people.dev.kindOf("v1", "ConfigMap"))!;

@@ -3,7 +3,8 @@ import { b1000 } from "#test/bench/b1000.ts";
 import { filesOf } from "#test/bench/files.ts";
 import { exactly, figure, quantile, type BenchResult } from "#test/bench/figures.ts";
 import { cpuMsOf } from "#test/harness/process-usage.ts";
-import { clusterOf, startTrio, type Trio } from "#test/harness/trio.ts";
+import { startReleased } from "#test/bench/release.ts";
+import { clusterOf, type Trio } from "#test/harness/trio.ts";
 import type { ClusterAnswer } from "#proto/api.ts";
 
 type Figures = Pick<BenchResult, "runs" | "figures">;
@@ -11,7 +12,7 @@ const bookkeeping = new Set(["create secrets", "update secrets", "delete secrets
 
 /** Push → applied, as an independent watcher sees it, and what one changed object of B1000 costs the API server. */
 export async function commit(quick: boolean): Promise<Figures> {
-  await using trio = await startTrio();
+  await using trio = await startReleased();
   const objects = await applyB1000(trio);
   const runs = quick ? 20 : 100;
   const kind = (await trio.people.dev.kindOf("v1", "ConfigMap"))!;
@@ -64,7 +65,7 @@ export async function commit(quick: boolean): Promise<Figures> {
 
 /** What a quiet cluster costs, idle and under twenty writes a second of others: requests by the audit log, CPU by /proc. */
 export async function quiet(quick: boolean): Promise<Figures> {
-  await using trio = await startTrio();
+  await using trio = await startReleased();
   await applyB1000(trio);
   const windowMs = quick ? 30_000 : 600_000;
   const limit = quick ? 1 : 0.5;
@@ -83,7 +84,7 @@ export async function quiet(quick: boolean): Promise<Figures> {
 
 /** A restarted agent: one LIST and one watch a kind, no apply. */
 export async function restart(): Promise<Figures> {
-  await using trio = await startTrio();
+  await using trio = await startReleased();
   const objects = await applyB1000(trio);
   const writesBefore = await countsOf(trio);
   await trio.world.agent(clusterOf("dev")).kill("SIGTERM");

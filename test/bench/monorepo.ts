@@ -1,7 +1,8 @@
 import { setTimeout } from "node:timers/promises";
 import { exactly, figure, type BenchResult } from "#test/bench/figures.ts";
 import { application, configMap } from "#test/harness/manifests.ts";
-import { clusterOf, startTrio, type Trio } from "#test/harness/trio.ts";
+import { startReleased } from "#test/bench/release.ts";
+import { clusterOf, type Trio } from "#test/harness/trio.ts";
 
 const applications = 500;
 /** Five minutes. */
@@ -13,7 +14,7 @@ const settleLookMs = 500;
  * says, and how long it takes from the push to the cluster's document on the broker.
  */
 export async function monorepo(quick: boolean): Promise<Pick<BenchResult, "runs" | "figures">> {
-  await using trio = await startTrio();
+  await using trio = await startReleased();
   const { world } = trio;
   const heard: (() => void)[] = [];
   await using _tap = await world.tap((subject) => {

@@ -1,11 +1,11 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { load } from "js-yaml";
 import { kubeconfigAccess } from "#agent/cluster/access.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import { openTransport } from "#agent/cluster/transport.ts";
 import type { KubeObject } from "#proto/object.ts";
 import type { ControlPlane } from "#test/harness/control-plane.ts";
+import { printedObjects, printedSettings } from "#test/harness/printed-settings.ts";
 import { startProcess, type RunningProcess } from "#test/harness/process.ts";
 
 /**
@@ -18,7 +18,7 @@ export async function startAgentPod(
   program: string,
   folder: string,
 ): Promise<RunningProcess> {
-  const objects = paste.split(/^---$/m).map((text) => load(text) as KubeObject);
+  const objects = printedObjects(paste);
   const access = await kubeconfigAccess(plane.adminKubeconfig);
   await using people = openKubernetes(access, { manager: "kubectl" });
   for (const object of objects) await people.apply(object);
@@ -35,18 +35,13 @@ export async function startAgentPod(
   await writeFile(join(account, "ca.crt"), plane.caPem);
   await writeFile(join(account, "token"), granted.status.token);
   const server = new URL(plane.server);
-  const [container] = (found("Deployment") as unknown as PodTemplate).spec.template.spec.containers;
   return startProcess(process.execPath, [program], {
     env: {
       ...(found("Secret")["stringData"] as Record<string, string>),
-      ...Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value])),
+      ...printedSettings(paste),
       KUBERNETES_SERVICE_HOST: server.hostname,
       KUBERNETES_SERVICE_PORT: server.port,
       PLUMBLINE_SERVICE_ACCOUNT_FOLDER: account,
     },
   });
 }
-
-type PodTemplate = {
-  spec: { template: { spec: { containers: { env?: { name: string; value: string }[] }[] } } };
-};

@@ -9,6 +9,7 @@ import type { ClusterAnswer, DriftRow, RegisterAnswer, StatusAnswer } from "#pro
 import { freePorts } from "#test/harness/free-port.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
 import type { ObjectFormat } from "#test/harness/repositories.ts";
+import { printedSettings } from "#test/harness/printed-settings.ts";
 import { startProcess, untilReady, type RunningProcess } from "#test/harness/process.ts";
 import { serverPath } from "#test/harness/servers.ts";
 
@@ -59,6 +60,8 @@ export type WorldOptions = {
   /** Besides what every process of it gets. */
   readonly env?: Readonly<Record<string, string>>;
   /** Another build of the command line. */ readonly cli?: string;
+  /** Agents run with the settings of the manifests that are printed for them. */
+  readonly printedSettings?: boolean;
 };
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
@@ -88,6 +91,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     ...(options.otlpEndpoint === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: options.otlpEndpoint }),
   };
   const agents = new Map<string, RunningProcess>();
+  const settings = new Map<string, Record<string, string>>();
   let hub: RunningProcess | undefined;
   started.defer(async () => {
     await Promise.all([...agents.values()].map((agent) => agent[Symbol.asyncDispose]()));
@@ -170,7 +174,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       ),
     async join(cluster, answer, kubeconfig, ...more) {
       const line = answer.joinCommand.replace("FILE", kubeconfig).split(" ").slice(1);
-      agents.set(cluster, startProcess(process.execPath, [cli, ...line, ...more], { env, cwd: folder }));
+      settings.set(cluster, options.printedSettings === true ? printedSettings(answer.paste) : {});
+      const own = { ...env, ...settings.get(cluster) };
+      agents.set(cluster, startProcess(process.execPath, [cli, ...line, ...more], { env: own, cwd: folder }));
       await world.until(
         `${cluster} to join`,
         async () => (await api<ClusterAnswer>(`/api/v1/clusters/${cluster}`)).state === "Connected",
@@ -178,7 +184,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     },
     startAgent(cluster, kubeconfig, ...more) {
       const running = startProcess(process.execPath, [cli, "agent", "run", `--kubeconfig=${kubeconfig}`, ...more], {
-        env,
+        env: { ...env, ...settings.get(cluster) },
         cwd: folder,
       });
       agents.set(cluster, running);
