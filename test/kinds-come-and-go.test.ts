@@ -17,7 +17,10 @@ const widget = ({ namespace }: World): KubeObject => ({
   spec: { size: 1 },
 });
 
-test("a kind whose server is away when the agent starts is watched once that answers, and what happened meanwhile is healed", async () => {
+test.each([
+  ["whose server is away", () => Promise.reject(new KindUnavailable(`the server of ${group} does not answer`))],
+  ["that is not served yet", () => Promise.resolve(undefined)],
+])("a kind %s when the agent starts is watched later, and what happened meanwhile is healed", async (_, answer) => {
   await using backend = simulatedBackend();
   await using world = await World.open(backend, "away");
   await world.person.create(definition);
@@ -27,8 +30,7 @@ test("a kind whose server is away when the agent starts is watched once that ans
   const unlessAway =
     <Asked extends "kindOf" | "servedKind">(cluster: Cluster, ask: Asked): Cluster[Asked] =>
     async (apiVersion, kind, signal) => {
-      if (isAway && kind === "Widget") throw new KindUnavailable(`the server of ${group} does not answer`);
-      return cluster[ask](apiVersion, kind, signal);
+      return isAway && kind === "Widget" ? answer() : cluster[ask](apiVersion, kind, signal);
     };
   world.wrapAgent((cluster) => ({
     kindOf: unlessAway(cluster, "kindOf"),

@@ -65,7 +65,7 @@ export type Context = {
   /** Places for Applications that are being applied; whoever waits gives its own up meanwhile. */
   readonly slots: Slots;
   /** Watches this kind from now on. */
-  watch(apiVersion: string, kind: string): Promise<void>;
+  watch(apiVersion: string, kind: string, isApplied?: boolean): Promise<void>;
   /** Resolves true when `holds` does, false after `limitMs`. Asked again whenever anything is touched. */
   until(holds: () => boolean, limitMs: number, signal: AbortSignal): Promise<boolean>;
 };

@@ -107,7 +107,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         context.model.tracked.get(tracked.key) === tracked ? ownedOf(context.model, tracked) : undefined,
       judge: (object) => judgeHealthAgain(context, object),
     }),
-    watch: (apiVersion, kind) => watches.start(apiVersion, kind),
+    watch: (...asked) => watches.start(...asked),
   };
   const { model } = context;
   const healers = createHealers(context);

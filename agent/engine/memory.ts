@@ -170,5 +170,5 @@ async function watchAll(context: Context, heads: Loaded["heads"]): Promise<void>
       const { kind } = parseRefKey(key);
       kinds.set(`${apiVersion} ${kind}`, { apiVersion, kind });
     }
-  await Promise.all([...kinds.values()].map(({ apiVersion, kind }) => context.watch(apiVersion, kind)));
+  await Promise.all([...kinds.values()].map(({ apiVersion, kind }) => context.watch(apiVersion, kind, true)));
 }

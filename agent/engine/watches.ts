@@ -13,9 +13,10 @@ const retries = { firstMs: 500, capMs: 30_000 };
 export type Watches = {
   /**
    * Begins to watch a kind; resolves when its first LIST was judged, or at once when it is watched already, and when it
-   * cannot be now: it is tried again until it can.
+   * cannot be now: it is tried again until it can. One that is not served is left to the apply of its objects, which asks
+   * again; `isApplied`: there is none to come.
    */
-  start(apiVersion: string, kind: string): Promise<void>;
+  start(apiVersion: string, kind: string, isApplied?: boolean): Promise<void>;
   /** Judges the health of all objects of these kinds ("apps/v1 Deployment") by other rules: one LIST a kind, no write. */
   judgeAgain(kinds: ReadonlySet<string>): void;
   /** Resolves when every watch has ended, after the engine's signal. */
@@ -26,41 +27,46 @@ export function createWatches(context: Context, suspect: (key: string, suspicion
   const running = new Map<string, KindWatch>();
   const waiting = new Map<string, Promise<void>>();
 
-  const begin = async (apiVersion: string, kind: string): Promise<void> => {
+  /** False when it is not served. */
+  const begin = async (apiVersion: string, kind: string): Promise<boolean> => {
     const name = `${groupOf(apiVersion)}/${kind}`;
     if (!running.has(name)) {
       const info = await context.cluster.servedKind(apiVersion, kind, context.signal);
-      // Not served yet: the apply of its objects says so, and asks again.
-      if (info === undefined) return;
+      if (info === undefined) return false;
       if (!running.has(name)) running.set(name, watchKind(context, info, suspect));
     }
     await running.get(name)?.cover();
+    return true;
   };
-  /** What is known of its objects stays as it is until the server of its group answers: no apply need ask for it again. */
+  /** What is known of its objects stays as it is until its server answers, or its definition is there: no apply need ask for it again. */
   const beginLater = async (apiVersion: string, kind: string): Promise<void> => {
     for (let attempt = 1; ; attempt += 1) {
       await context.clock.sleep(backoffMs(retries, attempt), { signal: context.signal });
+      // Nothing of it is wanted any more.
+      if (!isTracked(context, `${groupOf(apiVersion)}/${kind}/`)) return;
       try {
-        return await begin(apiVersion, kind);
+        if (await begin(apiVersion, kind)) return;
       } catch {
         context.signal.throwIfAborted();
       }
     }
   };
   return {
-    async start(apiVersion, kind) {
+    async start(apiVersion, kind, isApplied = false) {
       const name = `${groupOf(apiVersion)}/${kind}`;
+      let because = "it is not served";
       try {
-        await begin(apiVersion, kind);
+        if ((await begin(apiVersion, kind)) || !isApplied) return;
       } catch (error) {
         context.signal.throwIfAborted();
-        if (waiting.has(name)) return;
-        context.log.warn({ kind, because: reasonOf(error) }, "not watched for now");
-        const later = beginLater(apiVersion, kind)
-          .catch(() => undefined)
-          .finally(() => waiting.delete(name));
-        waiting.set(name, later);
+        because = reasonOf(error);
       }
+      if (waiting.has(name)) return;
+      context.log.warn({ kind, because }, "not watched for now");
+      const later = beginLater(apiVersion, kind)
+        .catch(() => undefined)
+        .finally(() => waiting.delete(name));
+      waiting.set(name, later);
     },
     judgeAgain(kinds) {
       for (const name of kinds) {
@@ -75,6 +81,9 @@ export function createWatches(context: Context, suspect: (key: string, suspicion
     },
   };
 }
+
+const isTracked = ({ model }: Context, start: string): boolean =>
+  model.tracked.keys().some((key) => key.startsWith(start));
 
 /** What cannot be listed now is judged by the new rule at its next event. */
 async function judgeKindAgain(context: Context, kind: string, following: KindWatch): Promise<void> {
