@@ -53,6 +53,26 @@ describe.each(["simulated", "real"])("hooks on the %s API server", (which) => {
     expect(await isThere(world, migrate)).toBe(false);
   });
 
+  test("a hook whose kind could not be watched at first is watched a moment later, and its end is seen at once", async () => {
+    await using world = await open();
+    await world.stop();
+    let isAway = true;
+    world.wrapAgent((cluster) => ({
+      servedKind(...[apiVersion, kind, signal]: Parameters<Cluster["servedKind"]>) {
+        const isRefused = isAway && kind === "Job";
+        return isRefused ? Promise.reject(new Error("socket hang up")) : cluster.servedKind(apiVersion, kind, signal);
+      },
+    }));
+    await world.start();
+    const migrate = job(world, "migrate", helm("pre-install"));
+    give(world, shop(world, migrate, settings(world, "a")));
+    await isRunning(world, migrate);
+    isAway = false;
+    await world.clock.advance(1_000);
+    await finish(world, migrate, "succeeded");
+    await isApplied(world);
+  });
+
   test("Helm's hooks of an install run where nothing was, those of an upgrade where something is", async () => {
     await using world = await open();
     const install = settings(world, "on-install", {}, helm("pre-install"));

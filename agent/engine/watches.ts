@@ -29,7 +29,7 @@ export function createWatches(context: Context, suspect: (key: string, suspicion
 
   /** False when it is not served. */
   const begin = async (apiVersion: string, kind: string): Promise<boolean> => {
-    const name = `${groupOf(apiVersion)}/${kind}`;
+    const name = nameOf(apiVersion, kind);
     if (!running.has(name)) {
       const info = await context.cluster.servedKind(apiVersion, kind, context.signal);
       if (info === undefined) return false;
@@ -42,10 +42,9 @@ export function createWatches(context: Context, suspect: (key: string, suspicion
   const beginLater = async (apiVersion: string, kind: string): Promise<void> => {
     for (let attempt = 1; ; attempt += 1) {
       await context.clock.sleep(backoffMs(retries, attempt), { signal: context.signal });
-      // Nothing of it is wanted any more.
-      if (!isTracked(context, `${groupOf(apiVersion)}/${kind}/`)) return;
       try {
-        if (await begin(apiVersion, kind)) return;
+        // Or nothing of it is wanted any more.
+        if ((await begin(apiVersion, kind)) || !isTracked(context, `${nameOf(apiVersion, kind)}/`)) return;
       } catch {
         context.signal.throwIfAborted();
       }
@@ -53,7 +52,7 @@ export function createWatches(context: Context, suspect: (key: string, suspicion
   };
   return {
     async start(apiVersion, kind, isApplied = false) {
-      const name = `${groupOf(apiVersion)}/${kind}`;
+      const name = nameOf(apiVersion, kind);
       let because = "it is not served";
       try {
         if ((await begin(apiVersion, kind)) || !isApplied) return;
@@ -71,7 +70,7 @@ export function createWatches(context: Context, suspect: (key: string, suspicion
     judgeAgain(kinds) {
       for (const name of kinds) {
         const [apiVersion, kind] = name.split(" ") as [string, string];
-        const following = running.get(`${groupOf(apiVersion)}/${kind}`);
+        const following = running.get(nameOf(apiVersion, kind));
         if (following !== undefined) void following.cover().then(() => judgeKindAgain(context, kind, following));
       }
     },
@@ -81,6 +80,8 @@ export function createWatches(context: Context, suspect: (key: string, suspicion
     },
   };
 }
+
+const nameOf = (apiVersion: string, kind: string): string => `${groupOf(apiVersion)}/${kind}`;
 
 const isTracked = ({ model }: Context, start: string): boolean =>
   model.tracked.keys().some((key) => key.startsWith(start));
