@@ -1,26 +1,14 @@
 import type { Actions } from "#hub/api/actions.ts";
 import { keptDropped } from "#hub/decide/rewrites.ts";
-import { refuse, type Refusal } from "./refusal.ts";
-import { recordBranch, type RecordStore } from "#hub/loop/records.ts";
+import { recordBranch } from "#hub/loop/records.ts";
 import type { Source } from "#hub/loop/sources.ts";
 import { describeStop, type Stop } from "#hub/loop/stops.ts";
-import type { Clock } from "#lib/clock.ts";
 import type { Revision } from "#proto/ids.ts";
-
-export type AcceptParts = {
-  readonly records: RecordStore;
-  readonly clock: Clock;
-  readonly sourceByName: (name: string) => Source | undefined;
-  /** Reads the fleet's newest commit. */
-  readonly refresh: () => Promise<void>;
-  /** Decides once more with everything heard until now. */
-  readonly round: () => Promise<void>;
-  /** Revisions that documents of clusters name, of one repository; for the fleet's own, its commits too. */
-  readonly inUse: (source: Source) => Iterable<Revision>;
-};
+import type { ActionParts } from "./parts.ts";
+import { refuse, type Refusal } from "./refusal.ts";
 
 /** A person's word that a rewritten or rewound branch is meant: written down first, so that it outlives this hub. */
-export function createAcceptRewrite(parts: AcceptParts): Actions["acceptRewrite"] {
+export function createAcceptRewrite(parts: ActionParts): Actions["acceptRewrite"] {
   const { records, clock } = parts;
   return async (actor, { repository, branch, to, reason }) => {
     const source = parts.sourceByName(repository);
