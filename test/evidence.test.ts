@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from "node:crypto";
 import { mkdtempDisposable } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,9 +7,10 @@ import { DesiredStates } from "#hub/loop/desired.ts";
 import { createEvidence } from "#hub/loop/evidence.ts";
 import type { Records } from "#hub/loop/records.ts";
 import { openSource } from "#hub/loop/sources.ts";
-import { delegate, rawPublicKey, signDesiredState } from "#proto/envelope.ts";
+import { signDesiredState } from "#proto/envelope.ts";
 import { clusterId, revision, type Revision } from "#proto/ids.ts";
 import { startGitServer } from "#test/harness/git-server.ts";
+import { createHubKeys } from "#test/harness/hub-keys.ts";
 import { sourceOptions } from "#test/harness/source-options.ts";
 
 const eu = clusterId("eu-1");
@@ -24,15 +24,6 @@ const joined = {
   acceptedAtMs: 0,
   revoked: null,
 };
-
-function identity() {
-  const root = generateKeyPairSync("ed25519").privateKey;
-  const hub = generateKeyPairSync("ed25519").privateKey;
-  const publicKey = rawPublicKey(hub);
-  const grant = { hubKey: publicKey, epoch: 1, notBeforeMs: 0, notAfterMs: Number.MAX_SAFE_INTEGER };
-  const documentSigner = { privateKey: hub, publicKey, delegation: delegate(root, grant) };
-  return { documentSigner, rootKey: rawPublicKey(root), epoch: 1 };
-}
 
 test("a mirror is not trusted before it is written down what an accepted rewrite left behind", async () => {
   await using started = new AsyncDisposableStack();
@@ -56,7 +47,7 @@ test("a mirror is not trusted before it is written down what an accepted rewrite
   };
   const source = await open();
   // A cluster that was heard after people had said so: its document is of before.
-  const keys = identity();
+  const keys = createHubKeys();
   const desired = new DesiredStates(keys);
   const state = {
     cluster: eu,

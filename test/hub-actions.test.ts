@@ -117,7 +117,8 @@ beforeEach(async () => {
 });
 afterEach(() => stack.disposeAsync());
 
-const promote = (revision: string) =>
+/** Without a revision, of what was proved. */
+const promote = (revision?: string) =>
   actions.promote(ann, { environment: "prod", application: "shop", revision, reason: "", allowPrune: undefined });
 
 test("what a person pushes between the hub's reading and its commit counts", async () => {
@@ -249,13 +250,7 @@ test("a Removal is for an Application that somebody knows: Git, or a cluster tha
 });
 
 test("without a revision, the one that receipts prove a moment later is promoted", async () => {
-  const asked = actions.promote(ann, {
-    environment: "prod",
-    application: "shop",
-    revision: undefined,
-    reason: "",
-    allowPrune: undefined,
-  });
+  const asked = promote();
   while (clock.sleeping === 0) await new Promise((resolve) => setImmediate(resolve));
   const head = shop.head("main")!;
   const key = { environment: environmentName("dev"), application: applicationName("shop") };
@@ -271,13 +266,7 @@ test("without a revision, what is promoted already is waited out for what receip
   expect(await promote(first)).toMatchObject({ ok: true });
   await git.commit("shop", "main", { "deploy/a.yaml": "a: 2\n" }, "second");
   await shop.following.look();
-  const asked = actions.promote(ann, {
-    environment: "prod",
-    application: "shop",
-    revision: undefined,
-    reason: "",
-    allowPrune: undefined,
-  });
+  const asked = promote();
   while (clock.sleeping === 0) await new Promise((resolve) => setImmediate(resolve));
   const second = shop.head("main")!;
   records.note([{ ...key, qualified: [first, second], completed: [first, second] }], "soon");

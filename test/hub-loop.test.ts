@@ -20,10 +20,10 @@ import { systemClock } from "#lib/clock.ts";
 import { silentLog } from "#lib/log.ts";
 import { openTelemetry } from "#lib/telemetry.ts";
 import type { DesiredState } from "#proto/desired-state.ts";
-import { delegate, rawPublicKey } from "#proto/envelope.ts";
 import { clusterId } from "#proto/ids.ts";
 import { rawX25519 } from "#proto/sealed-key.ts";
 import { startGitServer, type GitServer } from "#test/harness/git-server.ts";
+import { createHubKeys } from "#test/harness/hub-keys.ts";
 import { application, cluster, configMap, environment } from "#test/harness/manifests.ts";
 import { sourceOptions } from "#test/harness/source-options.ts";
 
@@ -60,7 +60,7 @@ async function openLoop(): Promise<Deciding> {
   const fetch = (): Promise<void> => fleetSource.following.look();
   const records = openRecords({ mirror: fleetSource.mirror, fetch }, signer, systemClock, silentLog);
   await records.accept(joined());
-  const desired = new DesiredStates(identity());
+  const desired = new DesiredStates(createHubKeys());
   desired.learnEmpty(eu);
   const renders = createRenders({
     fleet: () => loop.deciding(),
@@ -126,15 +126,6 @@ async function openLoop(): Promise<Deciding> {
       await all.disposeAsync();
     },
   });
-}
-
-function identity(): ConstructorParameters<typeof DesiredStates>[0] {
-  const root = generateKeyPairSync("ed25519").privateKey;
-  const hub = generateKeyPairSync("ed25519").privateKey;
-  const publicKey = rawPublicKey(hub);
-  const grant = { hubKey: publicKey, epoch: 1, notBeforeMs: 0, notAfterMs: Number.MAX_SAFE_INTEGER };
-  const documentSigner = { privateKey: hub, publicKey, delegation: delegate(root, grant) };
-  return { documentSigner, rootKey: rawPublicKey(root), epoch: 1 };
 }
 
 const joined = () => ({

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { recordBranch } from "#hub/loop/records.ts";
 import { sha256Hex } from "#proto/json.ts";
 import { packChart } from "#test/harness/chart-archive.ts";
 import {
@@ -81,8 +80,7 @@ describe.each(["helm", "oci"] as const)("a chart published in a repository of ty
     member.cluster.get({ apiVersion: "v1", group: "", kind: "ConfigMap", namespace: name, name: "said" })?.["data"];
   const row = async () => (await world.status()).rows.find(({ application }) => application === name)!;
   /** As the record has it, in Git. */
-  const onRecord = (): Promise<string> =>
-    world.git.git("fleet", ["show", `${recordBranch}:charts/${name}/web/1.2.3.yaml`]);
+  const onRecord = (): Promise<string> => world.recorded(`charts/${name}/web/1.2.3.yaml`);
   const until = (what: string, chart: string): Promise<void> =>
     world.until(what, () => Promise.resolve((said() as { chart?: string } | undefined)?.chart === chart));
 

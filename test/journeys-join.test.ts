@@ -38,7 +38,7 @@ test("J12 the printed line joins once; the same token, another's, a forged or an
   expect(answer.file).toBe("fleet/clusters/eu-1.yaml");
   const joined = await enrol(answer);
   expect(joined).toMatchObject({ code: 0, stderr: expect.stringContaining("eu-1 has joined") as string });
-  const record = await world.git.git("fleet", ["show", "plumbline/record:clusters/eu-1.yaml"]);
+  const record = await world.recorded("clusters/eu-1.yaml");
   expect(record).toContain("cluster: eu-1");
 
   const again = await enrol(answer);

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { recordBranch } from "#hub/loop/records.ts";
 import { application, configMap, environment, namespace } from "#test/harness/manifests.ts";
 import { startWorld, type World } from "#test/harness/world.ts";
 import { joinSimulated, type Member } from "#test/hostile/member.ts";
@@ -31,11 +30,9 @@ const levelOf = (member: Member): string | undefined =>
   (member.cluster.get(settings)?.["data"] as { level?: string } | undefined)?.level;
 const until = (member: Member, level: string): Promise<void> =>
   world.until(`${level} on a cluster`, () => Promise.resolve(levelOf(member) === level));
-const recorded = async (path: string): Promise<string> =>
-  await world.git.git("fleet", ["show", `${recordBranch}:${path}`]);
 const completes = (revision: string): Promise<void> =>
   world.until(`${revision} to be completed last`, async () =>
-    (await recorded("record/dev/web.yaml")).endsWith(revision),
+    (await world.recorded("record/dev/web.yaml")).endsWith(revision),
   );
 const heard = (clusters: number): Promise<void> =>
   world.until(`${clusters} clusters to be heard`, async () => (await world.status()).heard === clusters);
@@ -63,7 +60,7 @@ test("what was accepted holds for what a cluster ran that was heard later, also 
   await second.start();
   await until(second, "four");
   await world.until("the record to say what else was left", async () =>
-    (await recorded("rewrites/fleet.yaml")).includes(two),
+    (await world.recorded("rewrites/fleet.yaml")).includes(two),
   );
   expect((await world.status()).alarms).toEqual([]);
 

@@ -133,7 +133,7 @@ test("a rewritten branch stops what follows it and nothing else, also for a hub 
   expect(answer).toMatchObject({ branch: "main", to: other, file: "rewrites/shop.yaml" });
   await becomes("shop", "evil");
   expect(await reasons("shop")).toBe("");
-  const record = await world.git.git("fleet", ["show", "plumbline/record:rewrites/shop.yaml"]);
+  const record = await world.recorded("rewrites/shop.yaml");
   expect(record).toContain("by: admin");
   expect(record).toContain("reason: a secret was taken out");
 

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { kubeconfigAccess } from "#agent/cluster/access.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
-import { recordBranch } from "#hub/loop/records.ts";
 import type { StatusRow, WhyAnswer } from "#proto/api.ts";
 import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
 import { application, configMap, deployment, environment, namespace, yaml } from "#test/harness/manifests.ts";
@@ -88,7 +87,7 @@ async function scale(replicas: number): Promise<void> {
 /** Whoever names no revision asks for what is proved: a moment after it is seen to be healthy. */
 const proved = (stage: string, revision: string): Promise<void> =>
   world.until(`shop to be proved in ${stage}`, async () =>
-    (await world.git.git("fleet", ["show", `${recordBranch}:record/${stage}/shop.yaml`])).includes(revision),
+    (await world.recorded(`record/${stage}/shop.yaml`)).includes(revision),
   );
 
 let first: string;

@@ -4,24 +4,16 @@ import type { DecidedRun } from "#hub/decide/inputs.ts";
 import { DesiredStates } from "#hub/loop/desired.ts";
 import type { Sealed } from "#hub/loop/renders.ts";
 import { sealBundle } from "#proto/bundle.ts";
-import { delegate, rawPublicKey } from "#proto/envelope.ts";
 import { onceAnnotation } from "#proto/hooks.ts";
 import { applicationName, clusterId, environmentName, revision, type BundleDigest } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { openKey, rawX25519 } from "#proto/sealed-key.ts";
+import { createHubKeys } from "#test/harness/hub-keys.ts";
 
 const cluster = clusterId("eu-1");
 const position = { fleetCommit: revision("f".repeat(40)), recordCommit: "" as const };
-const root = generateKeyPairSync("ed25519").privateKey;
-const hub = generateKeyPairSync("ed25519").privateKey;
 const agent = generateKeyPairSync("x25519").privateKey;
-const publicKey = rawPublicKey(hub);
-const grant = { hubKey: publicKey, epoch: 1, notBeforeMs: 0, notAfterMs: Number.MAX_SAFE_INTEGER };
-const identity = {
-  documentSigner: { privateKey: hub, publicKey, delegation: delegate(root, grant) },
-  rootKey: rawPublicKey(root),
-  epoch: 1,
-};
+const identity = createHubKeys();
 const record = {
   cluster,
   spki: "",

@@ -10,7 +10,7 @@ import { clusterId } from "#proto/ids.ts";
 import { b1000 } from "#test/bench/b1000.ts";
 import { figure, type BenchResult } from "#test/bench/figures.ts";
 import { filesOf } from "#test/bench/files.ts";
-import { buildRelease } from "#test/bench/release.ts";
+import { buildRelease } from "#test/harness/release.ts";
 import { startAgentPod } from "#test/harness/agent-pod.ts";
 import { startControlPlane } from "#test/harness/control-plane.ts";
 import { application, environment } from "#test/harness/manifests.ts";

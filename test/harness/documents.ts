@@ -1,11 +1,12 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
-import { delegate, rawPublicKey, signDesiredState, type Signer } from "#proto/envelope.ts";
+import { signDesiredState, type Signer } from "#proto/envelope.ts";
 import type { Delivery, Entry, HealthRule, RunEntry } from "#proto/desired-state.ts";
 import { sealBundle } from "#proto/bundle.ts";
 import { applicationName, environmentName, revision, type BlobAddress, type ClusterId } from "#proto/ids.ts";
 import type { KubeObject } from "#proto/object.ts";
 import { rawX25519, sealKey } from "#proto/sealed-key.ts";
 import { sha256Hex } from "#proto/json.ts";
+import { createHubKeys } from "./hub-keys.ts";
 
 export const plainDelivery: Delivery = {
   drift: "correct",
@@ -35,12 +36,9 @@ export class Documents {
 
   constructor(cluster: ClusterId) {
     this.cluster = cluster;
-    const root = generateKeyPairSync("ed25519").privateKey;
-    const hub = generateKeyPairSync("ed25519").privateKey;
-    this.rootKey = rawPublicKey(root);
-    const publicKey = rawPublicKey(hub);
-    const grant = { hubKey: publicKey, epoch: 1, notBeforeMs: 0, notAfterMs: Number.MAX_SAFE_INTEGER };
-    this.#signer = { privateKey: hub, publicKey, delegation: delegate(root, grant) };
+    const { rootKey, documentSigner } = createHubKeys();
+    this.rootKey = rootKey;
+    this.#signer = documentSigner;
   }
 
   run(application: string, objects: readonly KubeObject[], delivery: Partial<Delivery> = {}): RunEntry {

@@ -58,7 +58,7 @@ export async function promoteEverywhere(
   world.git.onRequest = () => undefined;
   world.git.onPush = onPush;
   await world.until("the record to say so", async () =>
-    (await world.git.git("fleet", ["show", "plumbline/record:record/prod/mortal.yaml"])).includes(revision),
+    (await world.recorded("record/prod/mortal.yaml")).includes(revision),
   );
 }
 

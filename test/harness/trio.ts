@@ -2,7 +2,6 @@ import { kubeconfigAccess } from "#agent/cluster/access.ts";
 import type { Cluster } from "#agent/cluster/cluster.ts";
 import { openKubernetes } from "#agent/cluster/kubernetes.ts";
 import { groupOf, type KubeObject } from "#proto/object.ts";
-import { recordBranch } from "#hub/loop/records.ts";
 import type { ClusterAnswer, StatusRow } from "#proto/api.ts";
 import { isOfJournal, type AuditedRequest } from "#test/harness/audit-log.ts";
 import { startControlPlane, type ControlPlane } from "#test/harness/control-plane.ts";
@@ -118,7 +117,7 @@ export async function startTrio(options: WorldOptions = {}): Promise<Trio> {
       }),
     proved: (stage, name, revision) =>
       world.until(`${name} to be proved in ${stage}`, async () =>
-        (await world.git.git("fleet", ["show", `${recordBranch}:record/${stage}/${name}.yaml`])).includes(revision),
+        (await world.recorded(`record/${stage}/${name}.yaml`)).includes(revision),
       ),
     settled: (stage, name, revision) =>
       world.until(`${name} to settle in ${stage}`, async () => {

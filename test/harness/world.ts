@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connect, jwtAuthenticator } from "@nats-io/transport-node";
+import { recordBranch } from "#hub/loop/records.ts";
 import { loadIdentity } from "#hub/identity/identity.ts";
 import type { ClusterAnswer, DriftRow, RegisterAnswer, StatusAnswer } from "#proto/api.ts";
 import { freePorts } from "#test/harness/free-port.ts";
@@ -35,6 +36,8 @@ export type World = AsyncDisposable & {
   ask<Answer>(...arguments_: string[]): Promise<Answer>;
   /** Gets a path of the hub's API with the first admin's token. */
   request(path: string, signal?: AbortSignal): Promise<Response>;
+  /** A file of the hub's record, as Git has it. */
+  recorded(path: string): Promise<string>;
   status(): Promise<StatusAnswer>;
   drift(): Promise<DriftRow[]>;
   register(cluster: string, labels: Readonly<Record<string, string>>): Promise<RegisterAnswer>;
@@ -163,6 +166,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       const headers = { authorization: `Bearer ${token}` };
       return fetch(`${env.PLUMBLINE_HUB}${path}`, { headers, signal: signal ?? null });
     },
+    recorded: (path) => git.git("fleet", ["show", `${recordBranch}:${path}`]),
     status: () => api<StatusAnswer>("/api/v1/status"),
     drift: () => api<DriftRow[]>("/api/v1/drift"),
     register: (cluster, labels) =>
